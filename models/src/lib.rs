@@ -1,0 +1,1 @@
+//! Nets, losses and CPU kernels of Paravox.
