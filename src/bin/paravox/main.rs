@@ -1,3 +1,68 @@
-//! The command line of Paravox.
+//! The command line of Paravox: one file per sub-command, data on stdout, everything else on stderr.
+//!
+//! Exit status: 0 done, 2 wrong usage, 1 failed. Every failure is one line on stderr that says what to do.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Audio-visual text-to-speech: text in, speech and a talking face out, both from one duration sequence.
+#[derive(Parser)]
+#[command(name = "paravox", version, arg_required_else_help = true, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match run(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("paravox: {}", one_line(&format!("{error:#}")));
+            let usage = error.downcast_ref::<paravox::Error>().is_some_and(paravox::Error::is_usage);
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {}
+}
+
+/// Help and version go to stdout with status 0; a wrong command line becomes one line and status 2.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe behind `--help` is nobody's fault.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprint!("{error}");
+        return ExitCode::from(2);
+    }
+    let text = error.to_string();
+    // clap writes: message, perhaps a tip, "Usage: ...", a pointer to --help, each after an empty line.
+    let parts: Vec<String> = text.split("\n\n").filter(|part| !part.starts_with("Usage:")).map(one_line).collect();
+    let line = parts.join("; ");
+    eprintln!("paravox: {}", line.strip_prefix("error: ").unwrap_or(&line).trim_end_matches(['.', ';', ' ']));
+    ExitCode::from(2)
+}
+
+/// The reader of our stdout went away (`paravox plan ... | head`): the work is done as far as anyone wants it.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
