@@ -1,1 +1,16 @@
 //! Mel spectrogram to PCM.
+//!
+//! | module | role |
+//! |---|---|
+//! | [`mel`] | the mel spectrogram: what the acoustic model predicts and every vocoder reads |
+//! | [`features`] | [`Features`]: mel spectrogram and F0 of a stretch of speech |
+//! | [`f0`] | F0 of a recording |
+//! | [`error`] | what can go wrong, by what the caller can do |
+
+pub mod error;
+pub mod features;
+pub mod mel;
+
+pub use error::{Result, VocoderError};
+pub use features::Features;
+pub use mel::{MelConfig, MelExtractor};
