@@ -1,1 +1,3 @@
 //! Nets, losses and CPU kernels of Paravox.
+
+pub mod ops;
