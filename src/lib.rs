@@ -1,5 +1,6 @@
 //! Paravox: audio-visual text-to-speech from one duration sequence.
 
+pub mod data;
 mod error;
 pub mod text;
 
