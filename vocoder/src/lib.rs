@@ -8,6 +8,7 @@
 //! | [`error`] | what can go wrong, by what the caller can do |
 
 pub mod error;
+pub mod f0;
 pub mod features;
 pub mod mel;
 
