@@ -2,6 +2,9 @@
 
 pub mod data;
 mod error;
+pub mod cue;
+pub mod sink;
 pub mod text;
+pub mod timeline;
 
 pub use error::{Error, Result};

@@ -1,0 +1,59 @@
+//! Cues: what is said when, as words, phonemes, visemes and sentences, in the PCM samples of the one clock.
+//!
+//! A cue's ends are boundaries of a [`Timeline`], never computed anew, so cues cannot leave the sound or the lips.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::timeline::Timeline;
+
+/// What a cue marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CueKind {
+    /// A sentence; its text is the source's.
+    Sentence,
+    /// A word; its text is as spoken.
+    Word,
+    /// A phoneme in IPA.
+    Phoneme,
+    /// A viseme by name.
+    Viseme,
+}
+
+/// Something said, from `start_sample` to `end_sample`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cue {
+    /// What the cue marks.
+    pub kind: CueKind,
+    /// First PCM sample.
+    pub start_sample: u64,
+    /// PCM sample after the last.
+    pub end_sample: u64,
+    /// The word, sentence, phoneme or viseme.
+    pub text: String,
+    /// Bytes of the source text that this says, where there are such.
+    pub source: Option<Range<usize>>,
+}
+
+impl Cue {
+    /// The cue of some symbols of a timeline, in the timeline's own time.
+    pub fn over(kind: CueKind, timeline: &Timeline, symbols: Range<usize>, text: impl Into<String>) -> Self {
+        let span = timeline.span(symbols);
+        Self { kind, start_sample: span.start, end_sample: span.end, text: text.into(), source: None }
+    }
+
+    /// Adds the bytes of the source text that the cue says.
+    pub fn with_source(self, source: Range<usize>) -> Self {
+        Self { source: Some(source), ..self }
+    }
+
+    /// The cue of a sentence that starts at PCM sample `start_sample` of the file and at byte `source_start` of the text.
+    pub fn shifted(mut self, start_sample: u64, source_start: usize) -> Self {
+        self.start_sample += start_sample;
+        self.end_sample += start_sample;
+        self.source = self.source.map(|source| source.start + source_start..source.end + source_start);
+        self
+    }
+}
