@@ -36,6 +36,10 @@ pub enum Error {
         message: String,
     },
 
+    /// The sink refused: see [`SinkError`](crate::sink::SinkError) for what each variant asks for.
+    #[error(transparent)]
+    Sink(#[from] crate::sink::SinkError),
+
     /// A net failed while running: out of memory, or a fault of this program worth a report.
     #[error("synthesis failed: {0}")]
     Synthesis(String),
@@ -59,6 +63,12 @@ impl Error {
     /// Whether the request itself must change: the command line then exits with status 2.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Request(_))
+    }
+}
+
+impl From<crate::timeline::TimelineError> for Error {
+    fn from(error: crate::timeline::TimelineError) -> Self {
+        Self::Synthesis(error.to_string())
     }
 }
 

@@ -1,10 +1,13 @@
 //! Paravox: audio-visual text-to-speech from one duration sequence.
 
-pub mod data;
-mod error;
 pub mod cue;
+pub mod data;
+mod engine;
+mod error;
 pub mod sink;
 pub mod text;
 pub mod timeline;
+pub mod voice;
 
+pub use engine::TextSource;
 pub use error::{Error, Result};

@@ -17,9 +17,15 @@ pub struct TextSource<'a> {
 enum Kind<'a> {
     Text(&'a str),
     File(PathBuf),
-    Reader { name: String, reader: Box<dyn BufRead + Send + 'a> },
+    Reader {
+        name: String,
+        reader: Box<dyn BufRead + Send + 'a>,
+    },
     /// What a reader said, kept on disk because it is read twice.
-    Spooled { name: String, file: File },
+    Spooled {
+        name: String,
+        file: File,
+    },
 }
 
 impl<'a> From<&'a str> for TextSource<'a> {
@@ -168,8 +174,7 @@ impl<R: BufRead> Iterator for Paragraphs<R> {
 
 /// Where to cut a long paragraph: after its last sentence end, else after its last space, else between characters.
 fn cut_place(bytes: &[u8]) -> usize {
-    let ends_sentence =
-        |pair: &[u8]| matches!(pair[0], b'.' | b'!' | b'?' | b'\n') && pair[1].is_ascii_whitespace();
+    let ends_sentence = |pair: &[u8]| matches!(pair[0], b'.' | b'!' | b'?' | b'\n') && pair[1].is_ascii_whitespace();
     if let Some(at) = bytes.windows(2).rposition(ends_sentence) {
         return at + 2;
     }

@@ -68,7 +68,10 @@ impl Package {
                     return Err(Error::package(path, "the manifest may only name files inside the package"));
                 }
                 let expected = self.manifest.sha256.get(name).ok_or_else(|| {
-                    Error::package(&path, "manifest.json gives no sha256 for this file: add it or make the package anew")
+                    Error::package(
+                        &path,
+                        "manifest.json gives no sha256 for this file: add it or make the package anew",
+                    )
                 })?;
                 let content = std::fs::read(&path).map_err(Error::io("read", &path))?;
                 if !sha256_hex(&content).eq_ignore_ascii_case(expected) {
