@@ -277,11 +277,12 @@ impl<L: Layout> Writer<L> {
         };
         let path = self.dir.join(MANIFEST);
         let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
+            let partial = path.with_extension("json.partial");
+            let mut file = File::create(&partial)?;
             serde_json::to_writer_pretty(&mut file, &manifest)?;
             file.write_all(b"\n")?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
+            file.sync_all()?;
+            std::fs::rename(&partial, &path)?;
             Ok(())
         };
         write().map_err(DataError::io(&path))

@@ -24,9 +24,11 @@
 //! hash, or an item that reaches outside its array is refused.
 
 mod affine;
+mod audio;
 mod error;
 mod folder;
 pub mod lips;
+pub mod prepare;
 pub mod speech;
 
 pub use affine::Affine;

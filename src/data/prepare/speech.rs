@@ -1,0 +1,101 @@
+//! `paravox prepare speech`.
+
+use std::path::{Path, PathBuf};
+
+use paravox_vocoder::mel::{MelConfig, MelExtractor};
+
+use super::teacher::{self, TeacherRow};
+use super::{Progress, Summary, each, lines};
+use crate::data::speech::{SpeechGeometry, SpeechItem, SpeechWriter};
+use crate::data::{DataError, Result, Split, audio};
+
+/// One item in this many is kept back for validation.
+const VALID_EVERY: usize = 100;
+
+/// What to prepare.
+#[derive(Debug, Clone)]
+pub struct SpeechOptions {
+    /// Folder of the corpus: with `corpus.jsonl` (a teacher's) or `metadata.csv` (the LJSpeech layout).
+    pub corpus: PathBuf,
+    /// Folder of the dataset.
+    pub out: PathBuf,
+    /// Id of the speaker, stored with every item.
+    pub voice: u32,
+    /// Adds to the dataset that is in `out` already.
+    pub append: bool,
+}
+
+/// One item of a corpus, not yet read.
+enum Source {
+    Teacher(TeacherRow),
+}
+
+/// Makes a speech dataset out of a corpus.
+///
+/// # Errors
+/// [`DataError::Corpus`] where the folder has neither layout or no usable item, [`DataError::Exists`],
+/// [`DataError::Io`].
+pub fn speech(options: &SpeechOptions, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Summary> {
+    let sources = sources(&options.corpus)?;
+    let config = MelConfig::default();
+    let geometry = SpeechGeometry {
+        sample_rate: config.sample_rate,
+        n_fft: config.n_fft,
+        hop_length: config.hop_length,
+        n_mels: config.n_mels,
+    };
+    let extractor = MelExtractor::new(config).expect("the default geometry is sound");
+    let mut writer = SpeechWriter::open(&options.out, geometry.clone(), options.append)?;
+    let seconds_per_mel_frame = geometry.hop_length as f64 / f64::from(geometry.sample_rate);
+    let work = |i: usize, source: &Source| {
+        let split = if i % VALID_EVERY == VALID_EVERY - 1 { Split::Valid } else { Split::Train };
+        read(options, source, split, &geometry, &extractor)
+    };
+    let store = |item: SpeechItem| {
+        writer.push(&item)?;
+        Ok(item.f0_hz.len() as f64 * seconds_per_mel_frame)
+    };
+    let summary = each(&options.corpus, &sources, work, store, progress)?;
+    writer.finish()?;
+    Ok(summary)
+}
+
+/// The items of a corpus, in its order.
+fn sources(corpus: &Path) -> Result<Vec<Source>> {
+    let teacher = corpus.join("corpus.jsonl");
+    if teacher.exists() {
+        let row = |(number, line): (usize, String)| {
+            let row = serde_json::from_str(&line);
+            let why = |e| DataError::Corpus { why: format!("line {number}: {e}"), path: teacher.clone() };
+            row.map(Source::Teacher).map_err(why)
+        };
+        return lines(&teacher)?.into_iter().map(row).collect();
+    }
+    let why = "neither a teacher's corpus (corpus.jsonl) nor the LJSpeech layout (metadata.csv)".into();
+    Err(DataError::Corpus { why, path: corpus.to_path_buf() })
+}
+
+fn read(
+    options: &SpeechOptions,
+    source: &Source,
+    split: Split,
+    geometry: &SpeechGeometry,
+    extractor: &MelExtractor,
+) -> Result<SpeechItem> {
+    match source {
+        Source::Teacher(row) => {
+            let item = teacher::read(&options.corpus, row, geometry.sample_rate, geometry.hop_length)?;
+            Ok(SpeechItem {
+                id: row.id.clone(),
+                text: row.text.clone(),
+                symbols: item.symbols,
+                durations: Some(item.durations),
+                mel: extractor.extract(&item.pcm),
+                f0_hz: item.f0_hz,
+                pcm: audio::to_i16(&item.pcm),
+                voice: options.voice,
+                split,
+            })
+        }
+    }
+}

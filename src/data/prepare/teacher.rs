@@ -1,0 +1,58 @@
+//! The corpus of a teacher voice: synthetic speech whose durations and F0 are known exactly.
+//!
+//! `corpus.jsonl` has one object a line: `id` (the recording is `wavs/ID.flac` or `.wav`), `text`, `phonemes` (the
+//! teacher's alphabet), `durations` (one number for each character of `phonemes` and one for the pad at either end, in
+//! units of 25 ms) and `f0` (Hz for every 12.5 ms, 0 = unvoiced). Other fields are passed over.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::data::{DataError, Result, audio};
+use crate::text::Symbol;
+use crate::text::phonemes::fold_durations;
+
+/// Mel frames of one unit of `durations`: 25 ms of 12.5 ms each.
+const MEL_FRAMES_PER_UNIT: usize = 2;
+
+/// One line of `corpus.jsonl`.
+#[derive(Debug, Deserialize)]
+pub(super) struct TeacherRow {
+    pub(super) id: String,
+    pub(super) text: String,
+    phonemes: String,
+    durations: Vec<u32>,
+    f0: Vec<f32>,
+}
+
+/// What a line and its recording say.
+pub(super) struct TeacherItem {
+    pub(super) symbols: Vec<Symbol>,
+    /// Mel frames of every symbol.
+    pub(super) durations: Vec<u32>,
+    pub(super) f0_hz: Vec<f32>,
+    /// Exactly as long as the durations.
+    pub(super) pcm: Vec<f32>,
+}
+
+/// Reads the recording of a row and fits everything to the length that the durations give.
+pub(super) fn read(corpus: &Path, row: &TeacherRow, sample_rate: u32, hop_length: usize) -> Result<TeacherItem> {
+    let refuse = |why: String| DataError::item(&row.id, why);
+    let (symbols, units) = fold_durations(&row.phonemes, &row.durations).map_err(|e| refuse(e.to_string()))?;
+    let durations: Vec<u32> = units.iter().map(|&unit| unit * MEL_FRAMES_PER_UNIT as u32).collect();
+    let mel_frames: usize = durations.iter().map(|&d| d as usize).sum();
+    let recording = audio::read(&super::recording_path(corpus, &row.id)?)?.resampled(sample_rate);
+    let pcm_samples = mel_frames * hop_length;
+    if recording.pcm.len().abs_diff(pcm_samples) > MEL_FRAMES_PER_UNIT * hop_length {
+        let why = format!("{pcm_samples} PCM samples by its durations, but the recording has {}", recording.pcm.len());
+        return Err(refuse(why));
+    }
+    if row.f0.len().abs_diff(mel_frames) > MEL_FRAMES_PER_UNIT {
+        return Err(refuse(format!("{mel_frames} mel frames by its durations, but {} values of F0", row.f0.len())));
+    }
+    let mut pcm = recording.pcm;
+    pcm.resize(pcm_samples, 0.0);
+    let mut f0_hz = row.f0.clone();
+    f0_hz.resize(mel_frames, 0.0);
+    Ok(TeacherItem { symbols, durations, f0_hz, pcm })
+}
