@@ -2,6 +2,11 @@
 //!
 //! Exit status: 0 done, 2 wrong usage, 1 failed. Every failure is one line on stderr that says what to do.
 
+#[cfg(feature = "train")]
+mod prepare;
+#[cfg(feature = "train")]
+mod progress;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,7 +20,11 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    /// Corpora into training features
+    #[cfg(feature = "train")]
+    Prepare(prepare::Prepare),
+}
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -34,7 +43,10 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    match command {}
+    match command {
+        #[cfg(feature = "train")]
+        Command::Prepare(args) => prepare::run(args),
+    }
 }
 
 /// Help and version go to stdout with status 0; a wrong command line becomes one line and status 2.

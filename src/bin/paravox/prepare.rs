@@ -1,0 +1,68 @@
+//! `paravox prepare`: corpora into training features.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use paravox::data::prepare::{self, Progress, Summary};
+
+use crate::progress;
+
+/// What to prepare.
+#[derive(Args)]
+pub(crate) struct Prepare {
+    #[command(subcommand)]
+    corpus: Corpus,
+}
+
+#[derive(Subcommand)]
+enum Corpus {
+    /// Recordings and their texts into mel spectrograms, F0, symbols and durations
+    #[command(after_help = SPEECH_EXAMPLES)]
+    Speech(SpeechArgs),
+}
+
+const SPEECH_EXAMPLES: &str = "Examples:
+  paravox prepare speech lj_heart -o data/speech            corpus.jsonl of a teacher voice
+  paravox prepare speech LJSpeech-1.1 -o data/lj            metadata.csv and wavs/
+  paravox prepare speech other -o data/speech --append --voice 1";
+
+#[derive(Args)]
+struct SpeechArgs {
+    /// Folder of the corpus: with corpus.jsonl (a teacher voice's) or metadata.csv (the LJSpeech layout)
+    corpus: PathBuf,
+    /// Folder of the dataset
+    #[arg(short, long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Id of the speaker, stored with every item
+    #[arg(long, default_value_t = 0, value_name = "ID")]
+    voice: u32,
+    /// Add to the dataset that is in the folder already
+    #[arg(long)]
+    append: bool,
+}
+
+pub(crate) fn run(args: Prepare) -> anyhow::Result<()> {
+    match args.corpus {
+        Corpus::Speech(args) => {
+            let SpeechArgs { corpus, out, voice, append } = args;
+            let options = prepare::SpeechOptions { corpus, out, voice, append };
+            with_bar(|progress| prepare::speech(&options, progress))
+        }
+    }
+}
+
+/// Shows progress and warnings, then the outcome, all on stderr.
+fn with_bar(work: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> paravox::data::Result<Summary>) -> anyhow::Result<()> {
+    let bar = progress::items();
+    let summary = work(&mut |progress: Progress<'_>| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        if let Some(warning) = progress.warning {
+            bar.suspend(|| eprintln!("paravox: left out: {warning}"));
+        }
+    });
+    bar.finish_and_clear();
+    let Summary { stored, left_out, seconds } = summary?;
+    eprintln!("{stored} items stored, {left_out} left out, {:.2} hours", seconds / 3600.0);
+    Ok(())
+}
