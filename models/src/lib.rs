@@ -1,3 +1,33 @@
 //! Nets, losses and CPU kernels of Paravox.
+//!
+//! | module | role |
+//! |---|---|
+//! | [`ops`] | tensor operations with fast CPU kernels and right gradients |
+//! | [`layers`] | the blocks that nets are made of |
+//! | [`text_encoder`], [`duration_predictor`], [`length_regulator`] | symbols to states, and states to a time grid: shared by voice and lips |
+//! | [`mel_decoder`] | states to mel, F0 and voicing |
+//! | [`config`] | what a model is made of, as strict TOML; the presets |
+//! | [`model`] | the nets of a voice and of the lips, bundled |
+//! | [`losses`] | what they are trained on |
+//! | [`params`], [`mode`] | variables and randomness of training |
+//! | [`weights`] | shipped weights |
+//!
+//! Sequences are (B, T, C), images (B, C, H, W), all f32.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod config;
+pub mod duration_predictor;
+pub mod layers;
+pub mod length_regulator;
+pub mod losses;
+pub mod mel_decoder;
+pub mod mode;
+pub mod model;
 pub mod ops;
+pub mod params;
+pub mod summary;
+pub mod text_encoder;
+pub mod weights;
+
+#[cfg(test)]
+mod checks;

@@ -1,0 +1,89 @@
+//! What models are made of, as TOML in which an unknown key is an error; and the presets.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::duration_predictor::DurationConfig;
+use crate::mel_decoder::MelDecoderConfig;
+use crate::text_encoder::TextEncoderConfig;
+
+/// The presets: (name, TOML text).
+const PRESETS: [(&str, &str); 1] = [("voice-light", include_str!("../configs/voice-light.toml"))];
+
+/// The nets of a voice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoiceConfig {
+    /// How many voices the model speaks with.
+    pub n_voices: usize,
+    /// Symbols to states.
+    pub encoder: TextEncoderConfig,
+    /// States to durations.
+    pub duration: DurationConfig,
+    /// States on the mel grid to mel, F0 and voicing.
+    pub mel: MelDecoderConfig,
+}
+
+/// Why a configuration could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// There is no preset of this name.
+    #[error("no preset {name:?}: choose one of {}", names().collect::<Vec<_>>().join(", "))]
+    NoPreset {
+        /// The name asked for.
+        name: String,
+    },
+    /// The text is not TOML, has an unknown key, lacks one or gives one a wrong type.
+    #[error("wrong configuration: {}", .0.to_string().trim_end())]
+    Toml(#[from] toml::de::Error),
+    /// The configuration could not be written as TOML.
+    #[error("cannot write the configuration: {0}")]
+    Write(#[from] toml::ser::Error),
+}
+
+/// The names of all presets.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    PRESETS.iter().map(|(name, _)| *name)
+}
+
+/// The TOML text of a preset.
+///
+/// # Errors
+/// [`ConfigError::NoPreset`] lists the presets there are.
+pub fn preset_text(name: &str) -> Result<&'static str, ConfigError> {
+    let found = PRESETS.iter().find(|(known, _)| *known == name);
+    found.map(|(_, text)| *text).ok_or_else(|| ConfigError::NoPreset { name: name.to_owned() })
+}
+
+/// A preset, read.
+///
+/// ```
+/// use paravox_models::config::{VoiceConfig, preset};
+///
+/// let config: VoiceConfig = preset("voice-light")?;
+/// assert_eq!(config.encoder.width, 192);
+/// # Ok::<_, paravox_models::config::ConfigError>(())
+/// ```
+///
+/// # Errors
+/// [`ConfigError::NoPreset`], or [`ConfigError::Toml`] where the preset is of another kind of model.
+pub fn preset<C: DeserializeOwned>(name: &str) -> Result<C, ConfigError> {
+    from_toml(preset_text(name)?)
+}
+
+/// A configuration from TOML text.
+///
+/// # Errors
+/// [`ConfigError::Toml`] says where the text is wrong.
+pub fn from_toml<C: DeserializeOwned>(text: &str) -> Result<C, ConfigError> {
+    Ok(toml::from_str(text)?)
+}
+
+/// A configuration as TOML text.
+///
+/// # Errors
+/// [`ConfigError::Write`] where a value has no form in TOML.
+pub fn to_toml<C: Serialize>(config: &C) -> Result<String, ConfigError> {
+    Ok(toml::to_string(config)?)
+}

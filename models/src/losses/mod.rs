@@ -1,0 +1,7 @@
+//! What the nets are trained on.
+
+mod basic;
+
+pub use basic::{
+    duration_sentence_l1, duration_token_l1, l1, lsgan_discriminator, lsgan_generator, masked_l1, voicing_cross_entropy,
+};

@@ -1,0 +1,92 @@
+//! The text encoder: symbols to states, shared by the voice and the lips (ParaLip section 3.1).
+
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::layers::{ConvNextBlock, ConvNextConfig, Embedding, apply_mask};
+use crate::mode::Mode;
+
+/// What a [`TextEncoder`] is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextEncoderConfig {
+    /// How many values each feature of a symbol has; the vectors of all features are added.
+    pub vocab: Vec<usize>,
+    /// Width of the states.
+    pub width: usize,
+    /// The blocks over the symbols.
+    pub stack: EncoderStack,
+}
+
+/// The kinds of blocks over the symbols.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EncoderStack {
+    /// Convolutions with bounded context: the light preset.
+    ConvNext(ConvNextConfig),
+}
+
+/// Embeds symbols and lets each see its neighbours.
+#[derive(Debug, Clone)]
+pub struct TextEncoder {
+    features: Vec<Embedding>,
+    stack: Stack,
+}
+
+#[derive(Debug, Clone)]
+enum Stack {
+    ConvNext(Vec<ConvNextBlock>),
+}
+
+impl TextEncoder {
+    /// Reads `feature.0`, `feature.1`, ... and `block.0`, `block.1`, ...
+    pub fn new(cfg: &TextEncoderConfig, vb: VarBuilder) -> Result<Self> {
+        let stdev = (cfg.width as f64).powf(-0.5);
+        let features = cfg.vocab.iter().enumerate();
+        let features = features.map(|(i, ids)| Embedding::new(*ids, cfg.width, stdev, vb.pp("feature").pp(i)));
+        let features = features.collect::<Result<Vec<_>>>()?;
+        if features.is_empty() {
+            candle_core::bail!("the text encoder's vocab must name at least one feature");
+        }
+        let stack = match &cfg.stack {
+            EncoderStack::ConvNext(stack) => Stack::ConvNext(stack.build(cfg.width, vb.pp("block"))?),
+        };
+        Ok(Self { features, stack })
+    }
+
+    /// Padding does not change the states of real symbols.
+    ///
+    /// # Shapes
+    /// - `symbols`: (B, S, F) u32; the encoder reads the first features, as many as its vocabulary has
+    /// - `mask`: (B, S) f32, 1 for symbols and 0 for padding after them
+    /// - output: (B, S, D), zero where padded
+    ///
+    /// # Errors
+    /// Fewer features than the vocabulary has, or an id outside it.
+    pub fn forward(&self, symbols: &Tensor, mask: &Tensor, mode: &Mode) -> Result<Tensor> {
+        let (_, _, given) = symbols.dims3()?;
+        if given < self.features.len() {
+            candle_core::bail!("symbols carry {given} features, the text encoder reads {}", self.features.len());
+        }
+        let vectors = self.features.iter().enumerate();
+        let vectors = vectors.map(|(i, feature)| feature.forward(&symbols.narrow(2, i, 1)?.squeeze(2)?));
+        let mut sum: Option<Tensor> = None;
+        for vector in vectors {
+            let vector = vector?;
+            sum = Some(match sum {
+                Some(sum) => (sum + vector)?,
+                None => vector,
+            });
+        }
+        let Some(mut states) = sum else { candle_core::bail!("the text encoder has no feature") };
+        match &self.stack {
+            Stack::ConvNext(blocks) => {
+                for block in blocks {
+                    states = block.forward(&states, Some(mask), mode)?;
+                }
+            }
+        }
+        apply_mask(&states, Some(mask))
+    }
+}
