@@ -3,6 +3,7 @@
 //! The engine pushes into a [`Sink`] and holds nothing back, so a text of any length passes in constant memory and the first
 //! sentence can be heard while the second is made.
 
+mod mp4;
 mod null;
 mod output;
 mod wav;
@@ -15,6 +16,7 @@ use thiserror::Error;
 use crate::cue::Cue;
 use crate::timeline::Fps;
 
+pub use mp4::Mp4Sink;
 pub use null::NullSink;
 pub use wav::WavSink;
 

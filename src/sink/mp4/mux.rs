@@ -1,0 +1,184 @@
+//! Puts tracks into one file (ISO 14496-12) with the index in front, so that a player can start before it has all of it.
+//!
+//! Media data streams into the file as it comes; only the index stays in memory. At the end the media data moves back by the
+//! length of the index, in place, and the index is written into the gap.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+
+use super::moov::{self, Audio, Video};
+use super::track::Track;
+
+/// How far one track may run ahead, in chunks, before its media data is written alone; bounds memory.
+const MAX_WAITING: usize = 64;
+
+/// Bytes moved at a time.
+const BLOCK: usize = 1 << 20;
+
+/// A file under way.
+pub(super) struct Mux<F> {
+    file: F,
+    data_len: u64,
+}
+
+impl<F: Read + Write + Seek> Mux<F> {
+    /// Starts in an empty file.
+    pub(super) fn new(file: F) -> Self {
+        Self { file, data_len: 0 }
+    }
+
+    /// Writes chunks that are complete, in the order of their start, as long as no track could still bring an earlier one.
+    pub(super) fn write_ready(&mut self, tracks: &mut [&mut Track]) -> io::Result<()> {
+        while tracks.iter().all(|track| track.waiting() > 0) || tracks.iter().any(|track| track.waiting() > MAX_WAITING)
+        {
+            self.write_earliest(tracks)?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that is left.
+    pub(super) fn write_rest(&mut self, tracks: &mut [&mut Track]) -> io::Result<()> {
+        for track in tracks.iter_mut() {
+            track.close_chunk();
+        }
+        while tracks.iter().any(|track| track.waiting() > 0) {
+            self.write_earliest(tracks)?;
+        }
+        Ok(())
+    }
+
+    fn write_earliest(&mut self, tracks: &mut [&mut Track]) -> io::Result<()> {
+        let start_s = |track: &&mut Track| track.next_start_s().unwrap_or(f64::INFINITY);
+        let earliest = tracks.iter_mut().min_by(|a, b| start_s(a).total_cmp(&start_s(b)));
+        if let Some(chunk) = earliest.and_then(|track| track.next_chunk(self.data_len)) {
+            self.file.write_all(&chunk.bytes)?;
+            self.data_len += chunk.bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes the index in front of the media data.
+    pub(super) fn finish(mut self, video: Option<&Video<'_>>, audio: Option<&Audio<'_>>) -> io::Result<()> {
+        let mut head = ftyp();
+        let mdat = mdat_header(self.data_len);
+        // Offsets depend on the length of the index, and that on whether offsets need 64 bits: twice is enough, as a longer
+        // index can only make 64 bits more needed, and a second longer one is checked for.
+        let mut index = moov::moov(video, audio, 0).map_err(to_io)?;
+        loop {
+            let data_offset = (head.len() + index.len() + mdat.len()) as u64;
+            let length = index.len();
+            index = moov::moov(video, audio, data_offset).map_err(to_io)?;
+            if index.len() == length {
+                break;
+            }
+        }
+        head.extend(index);
+        head.extend(mdat);
+        self.move_data(head.len() as u64)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&head)?;
+        self.file.flush()
+    }
+
+    /// Moves the media data back by `by` bytes, from its end on, so that nothing is overwritten before it is read.
+    fn move_data(&mut self, by: u64) -> io::Result<()> {
+        let mut block = vec![0; BLOCK.min(usize::try_from(self.data_len).unwrap_or(BLOCK))];
+        let mut end = self.data_len;
+        while end > 0 {
+            let start = end.saturating_sub(BLOCK as u64);
+            let block = &mut block[..(end - start) as usize];
+            self.file.seek(SeekFrom::Start(start))?;
+            self.file.read_exact(block)?;
+            self.file.seek(SeekFrom::Start(start + by))?;
+            self.file.write_all(block)?;
+            end = start;
+        }
+        Ok(())
+    }
+}
+
+/// The kind of file (ISO 14496-12, 4.3).
+fn ftyp() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(&32_u32.to_be_bytes());
+    bytes.extend_from_slice(b"ftypisom");
+    bytes.extend_from_slice(&512_u32.to_be_bytes());
+    bytes.extend_from_slice(b"isomiso2avc1mp41");
+    bytes
+}
+
+/// The head of the media data box, with a size of 64 bits where 32 do not hold it.
+fn mdat_header(data_len: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match u32::try_from(data_len + 8) {
+        Ok(size) => {
+            bytes.extend_from_slice(&size.to_be_bytes());
+            bytes.extend_from_slice(b"mdat");
+        }
+        Err(_) => {
+            bytes.extend_from_slice(&1_u32.to_be_bytes());
+            bytes.extend_from_slice(b"mdat");
+            bytes.extend_from_slice(&(data_len + 16).to_be_bytes());
+        }
+    }
+    bytes
+}
+
+fn to_io(error: mp4::Error) -> io::Error {
+    match error {
+        mp4::Error::IoError(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn media_data_of_any_length_moves_whole() {
+        for length in [0, 1, BLOCK - 1, BLOCK, 2 * BLOCK + 17] {
+            let data: Vec<u8> = (0..length).map(|i| (i * 7 + i / 251) as u8).collect();
+            let mut mux = Mux { file: Cursor::new(data.clone()), data_len: length as u64 };
+            mux.move_data(1234).unwrap();
+            let moved = mux.file.into_inner();
+            assert!(length == 0 || moved[1234..] == data);
+        }
+    }
+
+    #[test]
+    fn chunks_alternate_and_a_track_alone_is_not_held_for_ever() {
+        let mut mux = Mux::new(Cursor::new(Vec::new()));
+        let (mut video, mut audio) = (Track::new(25, 1), Track::new(24_000, 1024));
+        let mut audio_given = 0;
+        for k in 0..50 {
+            video.push(&[b'v'; 10], k % 25 == 0);
+            while audio_given * 1024 < (k + 1) * 960 {
+                audio.push(b"a", false);
+                audio_given += 1;
+            }
+            mux.write_ready(&mut [&mut video, &mut audio]).unwrap();
+        }
+        mux.write_rest(&mut [&mut video, &mut audio]).unwrap();
+        let mut runs: Vec<u8> = mux.file.get_ref().clone();
+        runs.dedup();
+        // Chunks of 13 video frames (0.52 s) and 12 access units (0.512 s): the second and third of the sound come first.
+        assert_eq!(runs, b"vavavav");
+        assert_eq!(video.sizes.len() as u32, video.chunks.iter().map(|chunk| chunk.1).sum::<u32>());
+
+        let mut mux = Mux::new(Cursor::new(Vec::new()));
+        let (mut video, mut audio) = (Track::new(25, 1), Track::new(24_000, 1024));
+        for _ in 0..25 * 600 {
+            video.push(b"v", false);
+            mux.write_ready(&mut [&mut video, &mut audio]).unwrap();
+            assert!(video.waiting() <= MAX_WAITING);
+        }
+    }
+
+    #[test]
+    fn more_than_4_gib_of_media_data_gets_a_64_bit_size() {
+        assert_eq!(mdat_header(100), [0, 0, 0, 108, b'm', b'd', b'a', b't']);
+        assert_eq!(mdat_header(u64::from(u32::MAX)), [0, 0, 0, 1, b'm', b'd', b'a', b't', 0, 0, 0, 1, 0, 0, 0, 15]);
+    }
+}
