@@ -1,7 +1,12 @@
 //! Convolution (cross-correlation) along time.
 
-use candle_core::Tensor;
+use candle_core::{Shape, Tensor};
 
+use super::affine::apply;
+use super::conv1d_dense::Dense;
+use super::conv1d_depthwise::Depthwise;
+use super::cpu::on_cpu;
+use super::portable::{convolved_length, group_channels};
 use super::{Result, portable};
 
 /// Axis order of a sequence.
@@ -41,5 +46,41 @@ impl Default for Conv1dOptions {
 /// xs (B, T, I) or (B, I, T) as `options.layout` says, weight (O, I/groups, K), bias (O) -> (B, T', O) or (B, O, T')
 /// with T' = (T + 2 padding - dilation (K - 1) - 1) / stride + 1
 pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv1dOptions) -> Result<Tensor> {
-    portable::conv1d(xs, weight, bias, options)
+    if !on_cpu(xs) || options.layout == SequenceLayout::ChannelsFirst {
+        return portable::conv1d(xs, weight, bias, options);
+    }
+    let (batch, length, inputs) = xs.dims3()?;
+    let (outputs, per_group, kernel) = weight.dims3()?;
+    let Conv1dOptions { stride, padding, dilation, groups, .. } = *options;
+    let (per_in, per_out) = group_channels("conv1d", inputs, outputs, per_group, groups)?;
+    let steps = convolved_length(length, kernel, stride, padding, dilation)?;
+    let geometry = Geometry { batch, length, inputs, outputs, kernel, stride, padding, dilation, groups, steps };
+    match (per_in, per_out) {
+        (1, 1) => apply(Depthwise(geometry), xs, weight, bias),
+        _ => apply(Dense(geometry), xs, weight, bias),
+    }
+}
+
+/// Sizes of a convolution of (B, T, C).
+#[derive(Clone)]
+pub(super) struct Geometry {
+    pub(super) batch: usize,
+    /// Steps of the input.
+    pub(super) length: usize,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    pub(super) dilation: usize,
+    pub(super) groups: usize,
+    /// Steps of the output.
+    pub(super) steps: usize,
+}
+
+impl Geometry {
+    /// Shape of the output.
+    pub(super) fn shape(&self) -> Shape {
+        (self.batch, self.steps, self.outputs).into()
+    }
 }

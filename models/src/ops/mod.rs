@@ -14,11 +14,17 @@
 pub mod portable;
 
 mod activation;
+mod affine;
+mod approx;
 mod batch_norm;
 mod conv1d;
+mod conv1d_dense;
+mod conv1d_depthwise;
 mod conv2d;
 mod conv_transpose1d;
 mod conv_transpose2d;
+mod cpu;
+mod gemm;
 mod layer_norm;
 mod linear;
 mod pixel_shuffle;
@@ -37,3 +43,6 @@ pub use softmax::softmax_last;
 
 /// candle's result: every error of an operation says which shapes do not fit.
 pub type Result<T> = candle_core::Result<T>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,204 @@
+//! Convolution of (B, T, C) as matrix products, without a copy of the input per tap: the rows that a tap reads lie
+//! stride * C apart in the padded input, and without dilation the K rows of one output are one row of length K C.
+
+use std::borrow::Cow;
+
+use candle_core::Shape;
+use rayon::prelude::*;
+
+use super::affine::Kernel;
+use super::conv1d::Geometry;
+use super::cpu::{biased_rows, column_sums};
+use super::gemm::{Mat, MatMut, product};
+
+/// A convolution of (B, T, C) in any number of groups.
+pub(super) struct Dense(pub(super) Geometry);
+
+/// `xs` (B, T, C) with `left` and `right` zero rows around each T.
+fn padded(xs: &[f32], batch: usize, channels: usize, left: usize, right: usize) -> Cow<'_, [f32]> {
+    if left + right == 0 || xs.is_empty() {
+        return Cow::Borrowed(xs);
+    }
+    let row = xs.len() / batch;
+    let mut dst = vec![0.0; xs.len() + batch * (left + right) * channels];
+    let chunks = dst.par_chunks_exact_mut(row + (left + right) * channels).zip(xs.par_chunks_exact(row));
+    chunks.for_each(|(d, x)| d[left * channels..][..row].copy_from_slice(x));
+    Cow::Owned(dst)
+}
+
+/// Takes the zero rows off again.
+fn cropped(xs: Vec<f32>, batch: usize, channels: usize, left: usize, right: usize) -> Vec<f32> {
+    if left + right == 0 {
+        return xs;
+    }
+    let row = xs.len() / batch;
+    let kept = row - (left + right) * channels;
+    let mut dst = vec![0.0; batch * kept];
+    let chunks = dst.par_chunks_exact_mut(kept).zip(xs.par_chunks_exact(row));
+    chunks.for_each(|(d, x)| d.copy_from_slice(&x[left * channels..][..kept]));
+    dst
+}
+
+impl Geometry {
+    fn inputs_per_group(&self) -> usize {
+        self.inputs / self.groups
+    }
+
+    fn outputs_per_group(&self) -> usize {
+        self.outputs / self.groups
+    }
+
+    /// The weight (O, I, K) as (O, K, I): the taps of an output in the order in which they lie in the input.
+    fn taps_first(&self, weight: &[f32]) -> Vec<f32> {
+        exchange_last(weight, self.inputs_per_group(), self.kernel)
+    }
+
+    /// For group `group` of one padded sequence: per term of the sum over taps the input (T', K' I) and the columns
+    /// of the weight (O, K I) that it meets.
+    fn terms<'a>(&self, padded: &'a [f32], group: usize) -> Vec<(Mat<'a>, [usize; 2])> {
+        let inputs = self.inputs_per_group();
+        let strides = [self.stride * self.inputs, 1];
+        if self.groups == 1 && self.dilation == 1 {
+            let width = self.kernel * inputs;
+            return vec![(Mat::new(padded, [self.steps, width], strides), [0, width])];
+        }
+        let tap = |k: usize| {
+            let data = &padded[k * self.dilation * self.inputs + group * inputs..];
+            (Mat::new(data, [self.steps, inputs], strides), [k * inputs, inputs])
+        };
+        (0..self.kernel).map(tap).collect()
+    }
+
+    /// The convolution of (B, T, C), given the weight as (O, K, I).
+    fn convolve(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let (inputs, outputs) = (self.inputs_per_group(), self.outputs_per_group());
+        let xs = padded(xs, self.batch, self.inputs, self.padding, self.padding);
+        let mut ys = biased_rows(self.batch * self.steps, self.outputs, bias);
+        let row = (self.length + 2 * self.padding) * self.inputs;
+        ys.par_chunks_exact_mut(self.steps * self.outputs).zip(xs.par_chunks_exact(row)).for_each(|(ys, xs)| {
+            for group in 0..self.groups {
+                let width = self.kernel * inputs;
+                let weight = Mat::rows(&weight[group * outputs * width..][..outputs * width], width);
+                let terms =
+                    self.terms(xs, group).into_iter().map(|(x, [from, count])| (x, weight.columns(from, count).t()));
+                let dst = MatMut::new(&mut ys[group * outputs..], [self.steps, outputs], self.outputs);
+                product(dst, &terms.collect::<Vec<_>>(), bias.is_some());
+            }
+        });
+        ys
+    }
+
+    /// Adds every output's gradient to the inputs it came from, given the weight as (O, K, I); also the transposed
+    /// convolution.
+    fn scatter(&self, grads: &[f32], weight: &[f32]) -> Vec<f32> {
+        let (inputs, outputs) = (self.inputs_per_group(), self.outputs_per_group());
+        let row = (self.length + 2 * self.padding) * self.inputs;
+        let mut dx = vec![0.0; self.batch * row];
+        dx.par_chunks_exact_mut(row).zip(grads.par_chunks_exact(self.steps * self.outputs)).for_each(|(dx, grads)| {
+            for (group, k) in (0..self.groups).flat_map(|group| (0..self.kernel).map(move |k| (group, k))) {
+                let width = self.kernel * inputs;
+                let weight = Mat::rows(&weight[group * outputs * width..][..outputs * width], width);
+                let grads = Mat::new(&grads[group * outputs..], [self.steps, outputs], [self.outputs, 1]);
+                let dx = &mut dx[k * self.dilation * self.inputs + group * inputs..];
+                let dst = MatMut::new(dx, [self.steps, inputs], self.stride * self.inputs);
+                product(dst, &[(grads, weight.columns(k * inputs, inputs))], true);
+            }
+        });
+        cropped(dx, self.batch, self.inputs, self.padding, self.padding)
+    }
+}
+
+/// (A, B, C) -> (A, C, B).
+fn exchange_last(src: &[f32], b: usize, c: usize) -> Vec<f32> {
+    let mut dst = vec![0.0; src.len()];
+    if b * c == 0 {
+        return dst;
+    }
+    dst.par_chunks_exact_mut(b * c).zip(src.par_chunks_exact(b * c)).for_each(|(dst, src)| {
+        for (i, row) in src.chunks_exact(c).enumerate() {
+            for (j, x) in row.iter().enumerate() {
+                dst[j * b + i] = *x;
+            }
+        }
+    });
+    dst
+}
+
+impl Kernel for Dense {
+    const NAME: &'static str = "conv1d";
+
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+
+    fn outputs(&self) -> usize {
+        self.0.outputs
+    }
+
+    fn forward(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        self.0.convolve(xs, &self.0.taps_first(weight), bias)
+    }
+
+    fn input_gradient(&self, weight: &[f32], grads: &[f32]) -> Vec<f32> {
+        let g = &self.0;
+        let (inputs, outputs) = (g.inputs_per_group(), g.outputs_per_group());
+        let reach = g.dilation * (g.kernel - 1);
+        if g.stride > 1 || reach < g.padding {
+            return g.scatter(grads, &g.taps_first(weight));
+        }
+        // With stride 1 the gradient is a convolution by the flipped kernel: (groups, O, I, K) -> (groups, I, K, O).
+        let mut flipped = vec![0.0; weight.len()];
+        for (group, (dst, src)) in flipped
+            .chunks_exact_mut(outputs * inputs * g.kernel)
+            .zip(weight.chunks_exact(outputs * inputs * g.kernel))
+            .enumerate()
+        {
+            debug_assert!(group < g.groups);
+            for (oi, taps) in src.chunks_exact(g.kernel).enumerate() {
+                let (o, i) = (oi / inputs, oi % inputs);
+                for (k, x) in taps.iter().enumerate() {
+                    dst[(i * g.kernel + g.kernel - 1 - k) * outputs + o] = *x;
+                }
+            }
+        }
+        let back = Geometry {
+            length: g.steps,
+            steps: g.length,
+            inputs: g.outputs,
+            outputs: g.inputs,
+            padding: reach - g.padding,
+            ..g.clone()
+        };
+        back.convolve(grads, &flipped, None)
+    }
+
+    fn weight_gradient(&self, xs: &[f32], grads: &[f32]) -> Vec<f32> {
+        let g = &self.0;
+        let (inputs, outputs) = (g.inputs_per_group(), g.outputs_per_group());
+        let width = g.kernel * inputs;
+        let xs = padded(xs, g.batch, g.inputs, g.padding, g.padding);
+        let row = (g.length + 2 * g.padding) * g.inputs;
+        let mut dw = vec![0.0; g.outputs * width];
+        for (group, dw) in dw.chunks_exact_mut(outputs * width).enumerate() {
+            // Per term (a tap, or all taps) the sum over the batch.
+            let mut sums: Vec<([usize; 2], Vec<(Mat, Mat)>)> = Vec::new();
+            for (xs, grads) in xs.chunks_exact(row).zip(grads.chunks_exact(g.steps * g.outputs)) {
+                let grads = Mat::new(&grads[group * outputs..], [g.steps, outputs], [g.outputs, 1]).t();
+                for (i, (x, columns)) in g.terms(xs, group).into_iter().enumerate() {
+                    if sums.len() == i {
+                        sums.push((columns, Vec::new()));
+                    }
+                    sums[i].1.push((grads, x));
+                }
+            }
+            for ([from, count], pairs) in sums {
+                product(MatMut::new(&mut dw[from..], [outputs, count], width), &pairs, false);
+            }
+        }
+        exchange_last(&dw, g.kernel, inputs)
+    }
+
+    fn bias_gradient(&self, grads: &[f32]) -> Vec<f32> {
+        column_sums(grads, self.0.outputs)
+    }
+}

@@ -1,0 +1,224 @@
+//! What the CPU kernels share: views of tensors as slices, fixed tiles over threads, loops compiled for wide vectors.
+//!
+//! The release build targets baseline x86-64, whose vectors hold 4 floats. [`simd`] compiles a loop a second time for
+//! AVX2 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial sums, so
+//! both versions round alike.
+
+use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, StorageRef, Tensor, bail};
+use rayon::prelude::*;
+
+/// Partial sums of a reduction.
+pub(super) const LANES: usize = 16;
+
+/// Elements that one task of an elementwise loop handles.
+const ELEMENTS_PER_TASK: usize = 16 * 1024;
+
+/// Defines a function whose body is compiled for the baseline and for AVX2, and picks at run time.
+macro_rules! simd {
+    ($(#[$attr:meta])* $vis:vis fn $name:ident $([$($generic:ident: $bound:path),+])? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $(#[$attr])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+            #[inline(always)]
+            #[allow(clippy::too_many_arguments)]
+            fn body $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                #[allow(clippy::too_many_arguments)]
+                fn wide $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    body($($arg),*)
+                }
+                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has the features that `wide` is compiled for.
+                    return unsafe { wide($($arg),*) };
+                }
+            }
+            body($($arg),*)
+        }
+    };
+}
+pub(super) use simd;
+
+/// The elements of a contiguous f32 argument of a custom operation.
+pub(super) fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
+        None => bail!("internal: a CPU kernel was given strided elements"),
+    }
+}
+
+/// A contiguous f32 tensor of the CPU, locked for reading.
+pub(super) struct View<'a> {
+    storage: StorageRef<'a>,
+    start: usize,
+    len: usize,
+}
+
+impl<'a> View<'a> {
+    /// Locks the elements of `tensor`, which must be contiguous f32 on the CPU.
+    pub(super) fn new(tensor: &'a Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("internal: a CPU kernel was given a strided tensor")
+        };
+        match &*storage {
+            Storage::Cpu(CpuStorage::F32(_)) => Ok(Self { start, len: end - start, storage }),
+            _ => bail!("a CPU kernel needs f32 tensors on the CPU, not {:?}", tensor.dtype()),
+        }
+    }
+}
+
+impl std::ops::Deref for View<'_> {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(all)) => &all[self.start..self.start + self.len],
+            _ => &[],
+        }
+    }
+}
+
+/// Whether all tensors are on the CPU, where the kernels of this module run.
+pub(super) fn on_cpu(tensor: &Tensor) -> bool {
+    matches!(tensor.device(), Device::Cpu)
+}
+
+/// A tensor of the CPU that takes over `data`.
+pub(super) fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
+    Tensor::from_vec(data, shape.into(), &Device::Cpu)
+}
+
+/// Calls `work` on pieces of `dst`, all but the last of `piece` elements, with the offset of each.
+pub(super) fn for_pieces(dst: &mut [f32], piece: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    let piece = piece.max(1);
+    if dst.len() <= piece {
+        if !dst.is_empty() {
+            work(0, dst);
+        }
+        return;
+    }
+    dst.par_chunks_mut(piece).enumerate().for_each(|(i, part)| work(i * piece, part));
+}
+
+/// Builds `len` elements: `work` fills each piece given its offset.
+pub(super) fn build(len: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut dst = vec![0.0; len];
+    for_pieces(&mut dst, ELEMENTS_PER_TASK, work);
+    dst
+}
+
+/// Adds up `count` contributions of `len` sums each: `work(i, sums)` adds contribution i. At most `groups` tasks, of
+/// contiguous ranges that depend on `count` alone, sum apart; their sums are added in order.
+pub(super) fn reduce(count: usize, groups: usize, len: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let per_group = count.div_ceil(groups.max(1)).max(1);
+    let partial = (0..count.div_ceil(per_group))
+        .into_par_iter()
+        .map(|group| {
+            let mut sums = vec![0.0; len];
+            for i in group * per_group..((group + 1) * per_group).min(count) {
+                work(i, &mut sums);
+            }
+            sums
+        })
+        .collect::<Vec<_>>();
+    let mut parts = partial.into_iter();
+    let mut total = parts.next().unwrap_or_else(|| vec![0.0; len]);
+    for part in parts {
+        add(&mut total, &part);
+    }
+    total
+}
+
+simd! {
+    /// dst += src.
+    pub(super) fn add(dst: &mut [f32], src: &[f32]) {
+        for (d, s) in dst.iter_mut().zip(src) {
+            *d += *s;
+        }
+    }
+}
+
+simd! {
+    /// Sum of a slice.
+    pub(super) fn sum(src: &[f32]) -> f32 {
+        let mut lanes = [0f32; LANES];
+        let mut chunks = src.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            for (l, s) in lanes.iter_mut().zip(chunk) {
+                *l += *s;
+            }
+        }
+        for (l, s) in lanes.iter_mut().zip(chunks.remainder()) {
+            *l += *s;
+        }
+        fold(&lanes)
+    }
+}
+
+simd! {
+    /// Sum of the products of two slices.
+    pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+        let mut lanes = [0f32; LANES];
+        let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
+        for (a, b) in a_chunks.zip(b_chunks) {
+            for ((l, a), b) in lanes.iter_mut().zip(a).zip(b) {
+                *l += *a * *b;
+            }
+        }
+        for ((l, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
+            *l += *a * *b;
+        }
+        fold(&lanes)
+    }
+}
+
+/// Sum of the lanes of a reduction, as a balanced tree.
+#[inline(always)]
+pub(super) fn fold(lanes: &[f32; LANES]) -> f32 {
+    let mut lanes = *lanes;
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Sums over the rows of a row-major matrix of `columns` columns.
+pub(super) fn column_sums(src: &[f32], columns: usize) -> Vec<f32> {
+    const ROWS: usize = 64;
+    let rows = src.len() / columns.max(1);
+    reduce(rows.div_ceil(ROWS), 16, columns, |i, sums| {
+        for row in src[i * ROWS * columns..((i + 1) * ROWS).min(rows) * columns].chunks_exact(columns) {
+            add(sums, row);
+        }
+    })
+}
+
+/// A row-major matrix whose rows are all `bias`, or zeros.
+pub(super) fn biased_rows(rows: usize, columns: usize, bias: Option<&[f32]>) -> Vec<f32> {
+    let mut dst = vec![0.0; rows * columns];
+    if let Some(bias) = bias {
+        for_pieces(&mut dst, columns * (ELEMENTS_PER_TASK / columns.max(1)).max(1), |_, piece| {
+            piece.chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(bias));
+        });
+    }
+    dst
+}
+
+/// `src`, (rows, columns), with rows and columns exchanged.
+pub(super) fn transposed(src: &[f32], columns: usize) -> Vec<f32> {
+    let rows = src.len() / columns.max(1);
+    let mut dst = vec![0.0; src.len()];
+    for (r, row) in src.chunks_exact(columns.max(1)).enumerate() {
+        for (c, x) in row.iter().enumerate() {
+            dst[c * rows + r] = *x;
+        }
+    }
+    dst
+}
