@@ -1,5 +1,6 @@
 //! Voices and faces as files: packages, their manifest, and the nets loaded from them.
 
+mod built_in;
 mod manifest;
 mod package;
 

@@ -16,7 +16,6 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 enum Place {
     Folder(PathBuf),
     /// (path inside the package, content)
-    #[allow(dead_code, reason = "used once trained weights are built in")]
     Embedded(&'static [(&'static str, &'static [u8])]),
 }
 
@@ -38,6 +37,14 @@ impl Package {
         let json = std::fs::read(&path).map_err(Error::io("read", &path))?;
         let manifest = Manifest::parse(&json).map_err(|message| Error::package(&path, message))?;
         Ok(Self { place: Place::Folder(folder.to_path_buf()), manifest })
+    }
+
+    /// A package whose files are in the program; `None` where there is no manifest among them.
+    pub(super) fn embedded(files: &'static [(&'static str, &'static [u8])]) -> Result<Option<Self>> {
+        let Some((name, json)) = files.iter().find(|(name, _)| *name == MANIFEST_FILE) else { return Ok(None) };
+        let manifest =
+            Manifest::parse(json).map_err(|message| Error::package(Path::new("(built in)").join(name), message))?;
+        Ok(Some(Self { place: Place::Embedded(files), manifest }))
     }
 
     /// What the package holds.

@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 done, 2 wrong usage, 1 failed. Every failure is one line on stderr that says what to do.
 
+mod list;
 #[cfg(feature = "train")]
 mod prepare;
 #[cfg(feature = "train")]
@@ -21,6 +22,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// What voices there are, with licence and origin
+    Voices(list::List),
+    /// What faces there are, with licence and origin
+    Faces(list::List),
     /// Corpora into training features
     #[cfg(feature = "train")]
     Prepare(prepare::Prepare),
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Voices(args) => list::voices(args),
+        Command::Faces(args) => list::faces(args),
         #[cfg(feature = "train")]
         Command::Prepare(args) => prepare::run(args),
     }
