@@ -4,6 +4,8 @@ pub mod cue;
 pub mod data;
 mod engine;
 mod error;
+#[cfg(feature = "playback")]
+pub mod playback;
 pub mod sink;
 pub mod text;
 pub mod timeline;

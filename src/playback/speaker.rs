@@ -51,7 +51,7 @@ impl Speaker {
             // The default of some hosts is seconds long; an assistant that is interrupted must fall silent at once.
             buffer_size: BufferSize::Fixed(1024),
         };
-        let source = QueueSource { queue, block: None, at: 0, pulled: 0, rate: non_zero(sample_rate) };
+        let source = QueueSource { queue, block: None, at: 0, pulled: Arc::default(), rate: non_zero(sample_rate) };
         let open = |config| match supported.sample_format() {
             SampleFormat::F32 => build::<f32>(&device, config, source, clock, state),
             SampleFormat::I32 => build::<i32>(&device, config, source, clock, state),
@@ -100,6 +100,7 @@ fn build<T: SizedSample + FromSample<f32>>(
     state: Arc<SpeakerState>,
 ) -> Result<cpal::Stream, PlaybackError> {
     let channels = NonZero::new(config.channels).ok_or(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
+    let pulled = Arc::clone(&source.pulled);
     let mut converted = UniformSourceIterator::new(source, channels, non_zero(config.sample_rate));
     let on_error = {
         let state = Arc::clone(&state);
@@ -115,11 +116,11 @@ fn build<T: SizedSample + FromSample<f32>>(
     };
     let on_data = move |buffer: &mut [T], info: &OutputCallbackInfo| {
         let now = Instant::now();
-        let start = converted.inner_mut().pulled;
+        let start = pulled.load(Ordering::Relaxed);
         for slot in buffer.iter_mut() {
             *slot = T::from_sample(converted.next().unwrap_or(0.0));
         }
-        let end = converted.inner_mut().pulled;
+        let end = pulled.load(Ordering::Relaxed);
         let timestamp = info.timestamp();
         let latency = timestamp.playback.checked_duration_since(timestamp.callback).unwrap_or_default();
         clock.mark(ClockMark { audible: now + latency, start, end });
@@ -140,7 +141,8 @@ struct QueueSource {
     queue: Receiver<PcmBlock>,
     block: Option<PcmBlock>,
     at: usize,
-    pulled: u64,
+    /// PCM samples of content handed out so far; only the data callback's thread touches it, the atomic lets it look inside.
+    pulled: Arc<AtomicU64>,
     rate: NonZero<u32>,
 }
 
@@ -155,7 +157,7 @@ impl Iterator for QueueSource {
         let Some(block) = &self.block else { return Some(0.0) };
         let value = block.pcm[self.at];
         self.at += 1;
-        self.pulled += 1;
+        self.pulled.fetch_add(1, Ordering::Relaxed);
         Some(value)
     }
 }
