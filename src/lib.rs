@@ -4,12 +4,14 @@ pub mod cue;
 pub mod data;
 mod engine;
 mod error;
-#[cfg(feature = "playback")]
-pub mod playback;
 pub mod sink;
 pub mod text;
 pub mod timeline;
 pub mod voice;
+#[cfg(feature = "train")]
+pub mod metrics;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use engine::TextSource;
 pub use error::{Error, Result};

@@ -1,0 +1,74 @@
+//! What trained nets are worth: figures on sentences and clips that they have not seen.
+//!
+//! | module | role |
+//! |---|---|
+//! | [`psnr`], [`ssim`], [`motion_energy`] | how close and how lively a generated lip clip is |
+//! | [`voice`] | how close predicted mel, F0 and durations are |
+
+pub mod motion_energy;
+pub mod psnr;
+pub mod ssim;
+pub(crate) mod voice;
+
+/// A figure that is gathered over many inputs.
+pub trait Metric<Input: ?Sized> {
+    /// Name in reports.
+    fn name(&self) -> &'static str;
+    /// Unit of the value; empty for a ratio.
+    fn unit(&self) -> &'static str;
+    /// Whether a larger value is better.
+    fn higher_is_better(&self) -> bool;
+    /// Adds an input.
+    fn update(&mut self, input: &Input);
+    /// The figure over all inputs so far; `None` before the first that counts.
+    fn value(&self) -> Option<f64>;
+}
+
+/// A generated clip beside the real one: RGB video frames of one size, byte by byte.
+#[derive(Debug, Clone, Copy)]
+pub struct ClipPair<'a> {
+    /// Width and height of the video frames in pixels.
+    pub size: (usize, usize),
+    /// T x height x width x 3, generated.
+    pub generated: &'a [u8],
+    /// T x height x width x 3, real.
+    pub real: &'a [u8],
+}
+
+impl<'a> ClipPair<'a> {
+    /// Bytes of a video frame.
+    fn video_frame_bytes(&self) -> usize {
+        3 * self.size.0 * self.size.1
+    }
+
+    /// The generated and real video frames side by side; the longer clip's rest is left out.
+    fn video_frames(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let bytes = self.video_frame_bytes().max(1);
+        self.generated.chunks_exact(bytes).zip(self.real.chunks_exact(bytes))
+    }
+}
+
+/// A running mean.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+impl Mean {
+    pub(crate) fn add(&mut self, value: f64) {
+        self.add_weighted(value, 1.0);
+    }
+
+    /// Adds the mean of `weight` values.
+    pub(crate) fn add_weighted(&mut self, value: f64, weight: f64) {
+        if weight > 0.0 {
+            self.sum += value * weight;
+            self.count += weight;
+        }
+    }
+
+    pub(crate) fn value(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.sum / self.count)
+    }
+}

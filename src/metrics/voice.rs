@@ -1,0 +1,140 @@
+//! How close a voice's predictions are to recorded sentences: mel, F0 and voicing with the true durations, and the
+//! predicted durations themselves.
+
+use candle_core::{Device, Tensor};
+use paravox_models::length_regulator::regulate;
+use paravox_models::mode::Mode;
+use paravox_models::model::VoiceModel;
+
+use super::Mean;
+use crate::data::SpeechDataset;
+use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
+use crate::train::symbols::{GridBatch, SymbolBatch};
+
+/// Figures of one sentence.
+#[derive(Debug, Clone)]
+pub(crate) struct SentenceFigures {
+    pub(crate) mel_frames: usize,
+    symbols: usize,
+    mel_l1: f64,
+    /// Share of mel frames whose voicing is wrong.
+    voicing_error: f64,
+    /// Pearson's correlation of log F0 where voiced; `None` where F0 does not vary.
+    f0_correlation: Option<f64>,
+    /// Mean absolute error of the symbols' durations.
+    duration_error_ms: f64,
+    /// Predicted over true length.
+    length_ratio: f64,
+}
+
+/// Predicts sentence `i` of the dataset, which must have durations; gives its figures and the predicted mel.
+pub(crate) fn compare_sentence(
+    model: &VoiceModel,
+    dataset: &SpeechDataset,
+    i: usize,
+    device: &Device,
+) -> candle_core::Result<(SentenceFigures, Vec<f32>)> {
+    let meta = dataset.meta(i);
+    let durations: Vec<f32> = meta.durations.iter().flatten().map(|&mel_frames| mel_frames as f32).collect();
+    let timeline = Timeline::from_mel_frames(&durations, HOP_LENGTH, 1.0)
+        .map_err(|error| candle_core::Error::Msg(format!("{}: {error}", meta.id)))?;
+    let mut grid = GridBatch::default();
+    grid.push(&timeline.mel_places(), meta.mel_frames);
+    let (ids, mask) = SymbolBatch::new(&[meta.symbols.as_slice()]).tensors(device)?;
+    let (index, place) = grid.tensors(device)?;
+    let voice = Tensor::new(&[meta.voice], device)?;
+
+    let states = model.encoder.forward(&ids, &mask, &Mode::Eval)?;
+    let log_durations = model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval)?;
+    let out = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?;
+
+    let predicted: Vec<f32> = log_durations.flatten_all()?.to_vec1()?;
+    let predicted: Vec<f32> = predicted.iter().map(|value| (value.exp() - 1.0).max(0.0)).collect();
+    let mel: Vec<f32> = out.mel.flatten_all()?.to_vec1()?;
+    let log_f0: Vec<f32> = out.log_f0.flatten_all()?.to_vec1()?;
+    let voicing: Vec<f32> = out.voicing_logit.flatten_all()?.to_vec1()?;
+
+    let all = 0..meta.mel_frames;
+    let true_f0 = dataset.f0_hz(i, all.clone());
+    let mel_frame_ms = 1e3 * f64::from(HOP_LENGTH) / f64::from(SAMPLE_RATE);
+    let wrong = voicing.iter().zip(&true_f0).filter(|(logit, f0)| (**logit > 0.0) != (**f0 > 0.0)).count();
+    let pairs: Vec<(f64, f64)> = log_f0
+        .iter()
+        .zip(&true_f0)
+        .filter(|(_, f0)| **f0 > 0.0)
+        .map(|(log_f0, f0)| (f64::from(*log_f0), f64::from(f0.ln())))
+        .collect();
+    let figures = SentenceFigures {
+        mel_frames: meta.mel_frames,
+        symbols: durations.len(),
+        mel_l1: mean_difference(&mel, &dataset.mel(i, all)),
+        voicing_error: wrong as f64 / meta.mel_frames.max(1) as f64,
+        f0_correlation: correlation(&pairs),
+        duration_error_ms: mean_difference(&predicted, &durations) * mel_frame_ms,
+        length_ratio: f64::from(predicted.iter().sum::<f32>()) / f64::from(durations.iter().sum::<f32>()),
+    };
+    Ok((figures, mel))
+}
+
+/// Means over sentences: of mel and voicing by mel frame, of durations by symbol, the rest by sentence.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct VoiceMeans {
+    mel_l1: Mean,
+    voicing_error: Mean,
+    f0_correlation: Mean,
+    duration_error_ms: Mean,
+    length_ratio: Mean,
+}
+
+impl VoiceMeans {
+    pub(crate) fn add(&mut self, figures: &SentenceFigures) {
+        self.mel_l1.add_weighted(figures.mel_l1, figures.mel_frames as f64);
+        self.voicing_error.add_weighted(figures.voicing_error, figures.mel_frames as f64);
+        if let Some(correlation) = figures.f0_correlation {
+            self.f0_correlation.add(correlation);
+        }
+        self.duration_error_ms.add_weighted(figures.duration_error_ms, figures.symbols as f64);
+        self.length_ratio.add(figures.length_ratio);
+    }
+
+    /// Named figures; NaN where no sentence gave one.
+    pub(crate) fn figures(&self) -> Vec<(&'static str, f64)> {
+        [
+            ("mel_l1", self.mel_l1),
+            ("voicing_error", self.voicing_error),
+            ("f0_correlation", self.f0_correlation),
+            ("duration_error_ms", self.duration_error_ms),
+            ("length_ratio", self.length_ratio),
+        ]
+        .map(|(name, mean)| (name, mean.value().unwrap_or(f64::NAN)))
+        .to_vec()
+    }
+}
+
+fn mean_difference(a: &[f32], b: &[f32]) -> f64 {
+    let sum: f64 = a.iter().zip(b).map(|(a, b)| f64::from((a - b).abs())).sum();
+    sum / a.len().min(b.len()).max(1) as f64
+}
+
+fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
+    let n = pairs.len() as f64;
+    let mean = |f: fn(&(f64, f64)) -> f64| pairs.iter().map(f).sum::<f64>() / n;
+    let (mx, my) = (mean(|p| p.0), mean(|p| p.1));
+    let covariance: f64 = pairs.iter().map(|(x, y)| (x - mx) * (y - my)).sum();
+    let (vx, vy): (f64, f64) =
+        pairs.iter().fold((0.0, 0.0), |v, p| (v.0 + (p.0 - mx).powi(2), v.1 + (p.1 - my).powi(2)));
+    (vx > 0.0 && vy > 0.0).then(|| covariance / (vx * vy).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn correlation_is_one_for_a_line_and_absent_for_a_point() {
+        let line: Vec<(f64, f64)> = (0..5).map(|i| (f64::from(i), 3.0 - 2.0 * f64::from(i))).collect();
+        assert!((correlation(&line).unwrap() + 1.0).abs() < 1e-12);
+        assert_eq!(correlation(&[(1.0, 2.0), (1.0, 3.0)]), None);
+        assert_eq!(correlation(&[]), None);
+    }
+}

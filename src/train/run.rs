@@ -1,0 +1,447 @@
+//! The training loop that all trainers share: batch, loss, gradient, step; log, checkpoint, validation, end.
+
+use std::path::Path;
+use std::time::Instant;
+
+use candle_core::{Tensor, Var};
+use paravox_models::config::{self, ConfigError};
+
+use super::batches::Prefetch;
+use super::checkpoint::{self, Progress};
+use super::error::{Result, TrainError};
+use super::log::{CsvLog, Means, progress_bar};
+use super::optimiser::{AdamW, AdamWOptions};
+use super::options::TrainOptions;
+
+/// Steps after which the speed is known well enough to plan a training of so many minutes.
+const SPEED_STEPS: u64 = 20;
+/// Steps in a row without a finite gradient that end a training.
+const DIVERGED_STEPS: u64 = 50;
+
+/// The loss of one batch.
+pub(crate) struct Loss {
+    /// A scalar to walk down.
+    pub(crate) total: Tensor,
+    /// Its named parts, for the log; the same names at every step.
+    pub(crate) parts: Vec<(&'static str, f64)>,
+}
+
+impl Loss {
+    /// The weighted sum of named losses.
+    pub(crate) fn weighted(parts: &[(&'static str, f64, Tensor)]) -> candle_core::Result<Self> {
+        let mut total: Option<Tensor> = None;
+        let mut figures = vec![("loss", 0.0)];
+        for (name, weight, loss) in parts {
+            let value = f64::from(loss.to_scalar::<f32>()?);
+            figures[0].1 += weight * value;
+            figures.push((name, value));
+            let loss = if *weight == 1.0 { loss.clone() } else { (loss * *weight)? };
+            total = Some(match total {
+                Some(total) => (total + loss)?,
+                None => loss,
+            });
+        }
+        let total = total.ok_or_else(|| candle_core::Error::Msg("a loss has at least one part".into()))?;
+        Ok(Self { total, parts: figures })
+    }
+}
+
+/// The nets' configuration: of the training that is resumed, else of a file where the preset ends in `.toml`, else of the
+/// preset, which `preset` reads.
+pub(crate) fn config<C: serde::de::DeserializeOwned>(
+    options: &TrainOptions,
+    preset: impl Fn(&str) -> std::result::Result<C, ConfigError>,
+) -> Result<C> {
+    let begun = options.out.join(checkpoint::CONFIG);
+    let path = if options.resume && begun.exists() {
+        begun
+    } else if options.preset.ends_with(".toml") {
+        options.preset.clone().into()
+    } else {
+        return preset(&options.preset).map_err(|error| TrainError::Options(error.to_string()));
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
+    config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))
+}
+
+/// One set of nets in training.
+pub(crate) trait Trainer {
+    /// What one step works on.
+    type Batch: Send + 'static;
+    /// `voice`, `vocoder`, `lips`.
+    const KIND: &'static str;
+
+    /// The parameters that the optimiser changes, sorted by name.
+    fn trainable(&self) -> Vec<(String, Var)>;
+    /// All that a checkpoint holds: the trainable parameters and running statistics, sorted by name.
+    fn vars(&self) -> Vec<(String, Var)>;
+    /// The nets' configuration as TOML.
+    fn config(&self) -> String;
+    /// The loss of a batch in training; `dropout_seed` belongs to this step.
+    fn loss(&self, batch: Self::Batch, dropout_seed: u64) -> candle_core::Result<Loss>;
+    /// Figures on the validation split; samples to look at and to hear go into `folder`.
+    fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>>;
+}
+
+/// How a training ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct TrainReport {
+    /// Steps done, over all runs.
+    pub steps: u64,
+    /// Seconds spent, over all runs.
+    pub seconds: f64,
+    /// Steps skipped because the gradient was not finite.
+    pub skipped: u64,
+    /// Trained parameters.
+    pub parameters: usize,
+    /// Mean loss of each of the last steps.
+    pub losses: Vec<(&'static str, f64)>,
+    /// Figures on the validation split at the end.
+    pub validation: Vec<(&'static str, f64)>,
+}
+
+/// Trains to the end of the schedule.
+pub(crate) fn run<T: Trainer>(
+    trainer: &T,
+    options: &TrainOptions,
+    make_batch: impl Fn(u64) -> Result<T::Batch> + Send + 'static,
+) -> Result<TrainReport> {
+    std::fs::create_dir_all(&options.out).map_err(|error| TrainError::write(&options.out, error))?;
+    let mut loop_ = Loop::start(trainer, options)?;
+    let batches = Prefetch::start(loop_.progress.step, make_batch);
+    let bar = progress_bar(T::KIND, loop_.progress.step, loop_.progress.steps);
+    while loop_.progress.step < loop_.progress.steps {
+        loop_.step(&batches)?;
+        bar.set_length(loop_.progress.steps);
+        bar.set_position(loop_.progress.step);
+        if let Some((name, value)) = loop_.last_losses.first() {
+            bar.set_message(format!("{name} {value:.4}"));
+        }
+    }
+    bar.finish_and_clear();
+    let validation = loop_.validate()?;
+    loop_.save()?;
+    Ok(TrainReport {
+        steps: loop_.progress.step,
+        seconds: loop_.seconds(),
+        skipped: loop_.optimiser.skipped(),
+        parameters: trainer.trainable().iter().map(|(_, var)| var.elem_count()).sum(),
+        losses: loop_.last_losses,
+        validation,
+    })
+}
+
+struct Loop<'a, T: Trainer> {
+    trainer: &'a T,
+    options: &'a TrainOptions,
+    optimiser: AdamW,
+    progress: Progress,
+    log: CsvLog,
+    valid_log: CsvLog,
+    means: Means,
+    last_losses: Vec<(&'static str, f64)>,
+    skipped_in_a_row: u64,
+    started: Instant,
+    /// Seconds of the runs before this one.
+    seconds_before: f64,
+    saved: Instant,
+    validated: Instant,
+    /// Step and time that the speed is measured from.
+    speed_from: (u64, Instant),
+}
+
+impl<'a, T: Trainer> Loop<'a, T> {
+    fn start(trainer: &'a T, options: &'a TrainOptions) -> Result<Self> {
+        let adamw = AdamWOptions { clip_norm: options.clip_norm, ..Default::default() };
+        let mut optimiser = AdamW::new(trainer.trainable(), adamw)?;
+        let mut progress = Progress {
+            kind: T::KIND.to_string(),
+            step: 0,
+            steps: options.steps,
+            seconds: 0.0,
+            updates: 0,
+            skipped: 0,
+            seed: options.seed,
+        };
+        let path = options.out.join(checkpoint::CHECKPOINT);
+        let vars = trainer.vars();
+        match checkpoint::load(&options.out)? {
+            Some(_) if !options.resume => {
+                return Err(TrainError::Options(format!(
+                    "{} holds a training already: give --resume to go on with it, or another folder",
+                    options.out.display()
+                )));
+            }
+            Some(found) => {
+                if found.progress.kind != T::KIND {
+                    return Err(TrainError::checkpoint(&path, format!("it trains {}", found.progress.kind)));
+                }
+                if found.progress.seed != options.seed {
+                    let reason = format!("it was begun with seed {}: give the same", found.progress.seed);
+                    return Err(TrainError::checkpoint(&path, reason));
+                }
+                checkpoint::assign(&vars, &found.model, &path)?;
+                optimiser.restore(&found.optimiser, found.progress.updates, found.progress.skipped)?;
+                let planned = if options.max_minutes.is_some() { found.progress.steps } else { options.steps };
+                progress = Progress { steps: planned, ..found.progress };
+            }
+            None => {
+                if let Some(from) = &options.from {
+                    checkpoint::assign(&vars, &checkpoint::load_model(from)?, from)?;
+                }
+                let config = options.out.join(checkpoint::CONFIG);
+                checkpoint::write_atomically(&config, trainer.config().as_bytes())?;
+            }
+        }
+        let now = Instant::now();
+        Ok(Self {
+            log: CsvLog::open(&options.out.join("log.csv"), progress.step)?,
+            valid_log: CsvLog::open(&options.out.join("valid.csv"), progress.step)?,
+            seconds_before: progress.seconds,
+            speed_from: (progress.step, now),
+            trainer,
+            options,
+            optimiser,
+            progress,
+            means: Means::default(),
+            last_losses: Vec::new(),
+            skipped_in_a_row: 0,
+            started: now,
+            saved: now,
+            validated: now,
+        })
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    fn step(&mut self, batches: &Prefetch<T::Batch>) -> Result<()> {
+        let step = self.progress.step;
+        let rate = self.options.schedule.rate(step, self.progress.steps);
+        let mut clock = Clock::start();
+        let batch = batches.next()?;
+        let wait_ms = clock.lap_ms();
+        let loss = self.trainer.loss(batch, self.options.seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15))?;
+        let forward_ms = clock.lap_ms();
+        let grads = loss.total.backward()?;
+        let backward_ms = clock.lap_ms();
+        let report = self.optimiser.step(&grads, rate)?;
+        drop((grads, loss.total));
+        let update_ms = clock.lap_ms();
+
+        self.skipped_in_a_row = if report.applied { 0 } else { self.skipped_in_a_row + 1 };
+        if self.skipped_in_a_row >= DIVERGED_STEPS {
+            return Err(TrainError::Diverged { step, count: self.skipped_in_a_row });
+        }
+        let mut parts = loss.parts;
+        parts.push(("grad_norm", report.grad_norm));
+        parts.push(("step_ms", wait_ms + forward_ms + backward_ms + update_ms));
+        parts.push(("wait_ms", wait_ms));
+        parts.push(("forward_ms", forward_ms));
+        parts.push(("backward_ms", backward_ms));
+        parts.push(("update_ms", update_ms));
+        self.means.add(&parts);
+        self.progress.step += 1;
+        self.plan();
+        if self.progress.step.is_multiple_of(self.options.log_steps) || self.progress.step == self.progress.steps {
+            self.write_row(rate)?;
+        }
+        if self.validated.elapsed().as_secs_f64() >= self.options.validate_seconds {
+            self.validate()?;
+        }
+        if self.saved.elapsed().as_secs_f64() >= self.options.checkpoint_seconds {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn write_row(&mut self, rate: f64) -> Result<()> {
+        self.last_losses = self.means.take();
+        let mut row = self.last_losses.clone();
+        row.extend([
+            ("rate", rate),
+            ("skipped", self.optimiser.skipped() as f64),
+            ("seconds", self.seconds()),
+            ("steps", self.progress.steps as f64),
+        ]);
+        self.log.row(self.progress.step, &row)
+    }
+
+    /// Fits the number of steps to the minutes: at first after [`SPEED_STEPS`], then whenever the speed has changed by
+    /// more than a twentieth, as other work comes and goes.
+    fn plan(&mut self) {
+        let Some(minutes) = self.options.max_minutes else { return };
+        let (from, since) = self.speed_from;
+        let done = self.progress.step - from;
+        if done < SPEED_STEPS || (done > SPEED_STEPS && since.elapsed().as_secs_f64() < 60.0) {
+            return;
+        }
+        let seconds_per_step = since.elapsed().as_secs_f64() / done as f64;
+        let left = (minutes * 60.0 - self.seconds()).max(0.0);
+        let steps = self.progress.step + (left / seconds_per_step) as u64;
+        let steps = steps.min(self.options.steps).max(self.progress.step);
+        if steps.abs_diff(self.progress.steps) * 20 > self.progress.steps || left == 0.0 {
+            self.progress.steps = steps;
+        }
+        if since.elapsed().as_secs_f64() >= 60.0 {
+            self.speed_from = (self.progress.step, Instant::now());
+        }
+    }
+
+    fn validate(&mut self) -> Result<Vec<(&'static str, f64)>> {
+        let folder = self.options.out.join("samples").join(format!("{:07}", self.progress.step));
+        std::fs::create_dir_all(&folder).map_err(|error| TrainError::write(&folder, error))?;
+        let figures = self.trainer.validate(&folder)?;
+        self.valid_log.row(self.progress.step, &figures)?;
+        self.validated = Instant::now();
+        Ok(figures)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.progress.seconds = self.seconds();
+        self.progress.updates = self.optimiser.updates();
+        self.progress.skipped = self.optimiser.skipped();
+        checkpoint::save(&self.options.out, &self.progress, &self.trainer.vars(), self.optimiser.state()?)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}
+
+/// Times the laps of a step.
+struct Clock(Instant);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn lap_ms(&mut self) -> f64 {
+        let lap = self.0.elapsed().as_secs_f64() * 1e3;
+        self.0 = Instant::now();
+        lap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+    use rand::Rng;
+
+    use crate::train::batches::step_rng;
+
+    /// Two layers that learn y = |x| from noisy points, with dropout made from the step's seed.
+    struct Tiny {
+        vars: Vec<(String, Var)>,
+    }
+
+    impl Tiny {
+        fn new() -> Self {
+            let values = |n: usize, k: f32| (0..n).map(|i| (i as f32 * k).sin()).collect::<Vec<f32>>();
+            let var = |n, k, shape: (usize, usize)| Var::from_vec(values(n, k), shape, &Device::Cpu).unwrap();
+            Self { vars: vec![("a".into(), var(16, 0.7, (1, 16))), ("b".into(), var(16, 1.3, (16, 1)))] }
+        }
+    }
+
+    impl Trainer for Tiny {
+        type Batch = Vec<f32>;
+        const KIND: &'static str = "tiny";
+        fn trainable(&self) -> Vec<(String, Var)> {
+            self.vars.clone()
+        }
+        fn vars(&self) -> Vec<(String, Var)> {
+            self.vars.clone()
+        }
+        fn config(&self) -> String {
+            "width = 16\n".into()
+        }
+        fn loss(&self, batch: Vec<f32>, dropout_seed: u64) -> candle_core::Result<Loss> {
+            let xs = Tensor::from_vec(batch, (8, 1), &Device::Cpu)?;
+            let kept = if step_rng(dropout_seed, 0).random::<bool>() { 1.0 } else { 0.5 };
+            let ys = (xs.matmul(&self.vars[0].1)?.relu()? * kept)?.matmul(&self.vars[1].1)?;
+            let total = (ys - xs.abs()?)?.sqr()?.mean_all()?;
+            let value = f64::from(total.to_scalar::<f32>()?);
+            Ok(Loss { total, parts: vec![("loss", value)] })
+        }
+        fn validate(&self, _: &Path) -> Result<Vec<(&'static str, f64)>> {
+            Ok(vec![("loss", 0.0)])
+        }
+    }
+
+    fn batch(step: u64) -> Result<Vec<f32>> {
+        let mut rng = step_rng(3, step);
+        Ok((0..8).map(|_| rng.random_range(-1.0..1.0)).collect())
+    }
+
+    fn options(out: &Path, steps: u64) -> TrainOptions {
+        let mut options = TrainOptions::recipe("tiny", 8, 1e-2);
+        (options.out, options.steps, options.log_steps) = (out.to_path_buf(), steps, 1);
+        options
+    }
+
+    /// The loss column of the log, as written.
+    fn losses(out: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(out.join("log.csv")).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().to_string()).collect()
+    }
+
+    #[test]
+    fn resumed_training_equals_straight_training() {
+        let (straight, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let trained = Tiny::new();
+        run(&trained, &options(straight.path(), 10), batch).unwrap();
+
+        // Stop after five of ten steps: the checkpoint of a run that is killed.
+        let first = Tiny::new();
+        let ten = options(cut.path(), 10);
+        let mut loop_ = Loop::start(&first, &ten).unwrap();
+        let batches = Prefetch::start(0, batch);
+        for _ in 0..7 {
+            loop_.step(&batches).unwrap();
+            if loop_.progress.step == 5 {
+                loop_.save().unwrap();
+            }
+        }
+        drop(loop_);
+        let resumed = Tiny::new();
+        let report = run(&resumed, &TrainOptions { resume: true, ..ten }, batch).unwrap();
+        assert_eq!(report.steps, 10);
+        assert_eq!(losses(straight.path()).len(), 10);
+        assert_eq!(losses(straight.path()), losses(cut.path()));
+        for ((_, a), (_, b)) in trained.vars.iter().zip(&resumed.vars) {
+            let values = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(a), values(b));
+        }
+    }
+
+    #[test]
+    fn a_training_is_not_overwritten_by_accident() {
+        let folder = tempfile::tempdir().unwrap();
+        run(&Tiny::new(), &options(folder.path(), 3), batch).unwrap();
+        assert!(matches!(run(&Tiny::new(), &options(folder.path(), 3), batch), Err(TrainError::Options(_))));
+        let other = TrainOptions { resume: true, seed: 2, ..options(folder.path(), 3) };
+        assert!(run(&Tiny::new(), &other, batch).unwrap_err().to_string().contains("seed 1"));
+    }
+
+    #[test]
+    fn minutes_end_a_training_at_the_end_of_its_schedule() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = TrainOptions { max_minutes: Some(0.02), steps: 50_000_000, ..options(folder.path(), 1) };
+        let report = run(&Tiny::new(), &options, batch).unwrap();
+        assert!(report.steps > SPEED_STEPS && report.seconds < 20.0, "{report:?}");
+        let text = std::fs::read_to_string(folder.path().join("log.csv")).unwrap();
+        let names: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+        let rate = names.iter().position(|name| *name == "rate").unwrap();
+        let last: f64 = text.lines().last().unwrap().split(',').nth(rate).unwrap().parse().unwrap();
+        assert!(last < 2e-5, "{last}");
+    }
+
+    #[test]
+    fn a_gradient_that_stays_infinite_ends_the_training() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = run(&Tiny::new(), &options(folder.path(), 100), |_| Ok(vec![f32::NAN; 8])).unwrap_err();
+        assert!(matches!(error, TrainError::Diverged { count: DIVERGED_STEPS, .. }), "{error}");
+    }
+}

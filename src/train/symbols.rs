@@ -1,0 +1,101 @@
+//! What the voice's and the lips' trainers share: symbols as tensors, and the time grids of a sentence.
+
+use candle_core::{Device, Result, Tensor};
+use paravox_models::length_regulator::{PLACE_FEATURES, place_features};
+
+use crate::text::Symbol;
+use crate::timeline::Place;
+
+/// Features of a symbol.
+const FEATURES: usize = Symbol::FEATURE_SIZES.len();
+
+/// Sentences side by side, padded to the longest.
+pub(crate) struct SymbolBatch {
+    /// Number of symbols of each sentence.
+    lengths: Vec<usize>,
+    /// B x S x FEATURES ids; 0 where padded.
+    ids: Vec<u32>,
+}
+
+impl SymbolBatch {
+    pub(crate) fn new(sentences: &[&[Symbol]]) -> Self {
+        let lengths: Vec<usize> = sentences.iter().map(|symbols| symbols.len()).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let mut ids = vec![0; sentences.len() * longest * FEATURES];
+        for (row, symbols) in ids.chunks_exact_mut((longest * FEATURES).max(1)).zip(sentences) {
+            for (cell, symbol) in row.chunks_exact_mut(FEATURES).zip(*symbols) {
+                cell.copy_from_slice(&symbol.features());
+            }
+        }
+        Self { lengths, ids }
+    }
+
+    /// S, the length of the longest sentence.
+    pub(crate) fn longest(&self) -> usize {
+        self.lengths.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The ids (B, S, features) and the mask (B, S), 1 where there is a symbol.
+    pub(crate) fn tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+        let (n, longest) = (self.lengths.len(), self.longest());
+        let ids = Tensor::from_slice(&self.ids, (n, longest, FEATURES), device)?;
+        let mask: Vec<f32> =
+            self.lengths.iter().flat_map(|&length| (0..longest).map(move |s| f32::from(s < length))).collect();
+        Ok((ids, Tensor::from_vec(mask, (n, longest), device)?))
+    }
+}
+
+/// Places in a sentence, for [`paravox_models::length_regulator::regulate`] and the decoders: symbol indices and place
+/// features of T moments each.
+#[derive(Default)]
+pub(crate) struct GridBatch {
+    rows: usize,
+    index: Vec<u32>,
+    place: Vec<f32>,
+}
+
+impl GridBatch {
+    /// Adds a sentence's places, cut or padded with the last one to `length`.
+    pub(crate) fn push(&mut self, places: &[Place], length: usize) {
+        self.rows += 1;
+        for t in 0..length {
+            let place = places[t.min(places.len() - 1)];
+            self.index.push(place.symbol as u32);
+            self.place.extend(place_features(place.since_start_s, place.to_end_s));
+        }
+    }
+
+    /// Symbol indices (B, T) and place features (B, T, [`PLACE_FEATURES`]).
+    pub(crate) fn tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+        let length = self.index.len() / self.rows.max(1);
+        Ok((
+            Tensor::from_slice(&self.index, (self.rows, length), device)?,
+            Tensor::from_slice(&self.place, (self.rows, length, PLACE_FEATURES), device)?,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::{Phoneme, SentenceKind};
+
+    #[test]
+    fn short_sentences_are_padded_and_masked() {
+        let pause = Symbol::pause(Phoneme::Stop, SentenceKind::Question);
+        let batch = SymbolBatch::new(&[&[pause; 3], &[pause; 1]]);
+        let (ids, mask) = batch.tensors(&Device::Cpu).unwrap();
+        assert_eq!(mask.to_vec2::<f32>().unwrap(), [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]]);
+        assert_eq!(ids.to_vec3::<u32>().unwrap()[1], [[2, 0, 0, 1], [0; 4], [0; 4]]);
+    }
+
+    #[test]
+    fn grids_repeat_their_last_place() {
+        let places: Vec<Place> = (0..2).map(|symbol| Place { symbol, since_start_s: 0.1, to_end_s: 0.3 }).collect();
+        let mut grid = GridBatch::default();
+        grid.push(&places, 3);
+        let (index, place) = grid.tensors(&Device::Cpu).unwrap();
+        assert_eq!(index.to_vec2::<u32>().unwrap(), [[0, 1, 1]]);
+        assert_eq!(place.to_vec3::<f32>().unwrap()[0][2], place_features(0.1, 0.3));
+    }
+}

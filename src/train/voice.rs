@@ -1,0 +1,249 @@
+//! Training of the voice: text encoder, duration predictor and mel decoder on aligned speech.
+//!
+//! Whole sentences go through the encoder and the duration predictor; a random window of each goes through the mel
+//! decoder. The losses are FastSpeech 2's (Ren et al. 2021) in L1: mel, log F0 where voiced, voicing, and the durations'
+//! logarithms and sums (ParaLip equation 4).
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+use paravox_models::config::{self, VoiceConfig};
+use paravox_models::length_regulator::regulate;
+use paravox_models::losses;
+use paravox_models::mode::{DropoutRng, Mode};
+use paravox_models::model::VoiceModel;
+use paravox_models::params::Params;
+use rand::Rng;
+
+use super::batches::step_rng;
+use super::error::{Result, TrainError};
+use super::options::TrainOptions;
+use super::picture;
+use super::run::{self, Loss, TrainReport, Trainer};
+use super::symbols::{GridBatch, SymbolBatch};
+use crate::data::{SpeechDataset, Split};
+use crate::metrics::voice::{VoiceMeans, compare_sentence};
+use crate::timeline::{HOP_LENGTH, Timeline};
+
+/// Weight of the sentence's total length among the losses: it only corrects what the median of each symbol leaves out.
+const SENTENCE_WEIGHT: f64 = 0.2;
+/// Sentences of the validation split that are looked at during training.
+const VALID_SENTENCES: usize = 24;
+/// Of these, how many are drawn.
+const DRAWN_SENTENCES: usize = 3;
+
+/// Options of [`train_voice`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VoiceOptions {
+    /// Preset `voice-light`, 12 sentences a batch, AdamW 2e-3.
+    pub common: TrainOptions,
+    /// Mel frames of each sentence that go through the mel decoder (default 200).
+    pub mel_frames: usize,
+}
+
+impl Default for VoiceOptions {
+    fn default() -> Self {
+        Self { common: TrainOptions::recipe("voice-light", 12, 2e-3), mel_frames: 200 }
+    }
+}
+
+/// Trains a voice on a prepared speech corpus that has durations.
+///
+/// # Errors
+/// [`TrainError`]: unusable options or corpus, a checkpoint that does not fit, a full disk, divergence.
+pub fn train_voice(options: &VoiceOptions) -> Result<TrainReport> {
+    let common = &options.common;
+    common.check()?;
+    common.set_threads();
+    let corpus = Arc::new(Corpus::open(&common.data)?);
+    let trainer = VoiceTrainer::new(common, corpus.clone())?;
+    let (seed, batch, mel_frames) = (common.seed, common.batch, options.mel_frames.max(1));
+    run::run(&trainer, common, move |step| Ok(corpus.batch(seed, step, batch, mel_frames)))
+}
+
+/// The aligned sentences of a dataset.
+struct Corpus {
+    dataset: SpeechDataset,
+    /// Training sentences from short to long.
+    train: Vec<usize>,
+    valid: Vec<usize>,
+}
+
+impl Corpus {
+    fn open(folder: &Path) -> Result<Self> {
+        let dataset = SpeechDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+        let usable = |&i: &usize| dataset.meta(i).durations.is_some() && dataset.meta(i).mel_frames > 0;
+        let mut train: Vec<usize> = dataset.split(Split::Train).into_iter().filter(usable).collect();
+        let valid = dataset.split(Split::Valid).into_iter().filter(usable).take(VALID_SENTENCES).collect();
+        if train.is_empty() {
+            let reason = format!("{}: no training sentence with durations to learn a voice from", folder.display());
+            return Err(TrainError::Data(reason));
+        }
+        train.sort_by_key(|&i| (dataset.meta(i).symbols.len(), i));
+        Ok(Self { dataset, train, valid })
+    }
+
+    /// Sentences of about one length, so that little is padded, each with a random window.
+    fn batch(&self, seed: u64, step: u64, n: usize, mel_frames: usize) -> VoiceBatch {
+        let mut rng = step_rng(seed, step);
+        // A stretch of the sorted sentences, twice as many as are needed. It may reach beyond the ends and is then moved
+        // inside, so that the shortest and longest come as often as others.
+        let stretch = (2 * n).min(self.train.len());
+        let first = (rng.random_range(0..self.train.len() + stretch - 1) + 1).saturating_sub(stretch);
+        let stretch_of = &self.train[first.min(self.train.len() - stretch)..][..stretch];
+        let mut order: Vec<usize> = (0..stretch).collect();
+        let mut windows = Vec::with_capacity(n);
+        for k in 0..n {
+            // A partial Fisher-Yates shuffle; a corpus smaller than a batch is drawn from again and again.
+            let j = rng.random_range(k % stretch..stretch);
+            order.swap(k % stretch, j);
+            let i = stretch_of[order[k % stretch]];
+            let length = self.dataset.meta(i).mel_frames;
+            // Likewise for the windows: the first and last syllables are seen as often as others.
+            let (last, edge) = (length.saturating_sub(mel_frames), mel_frames / 2);
+            let first = rng.random_range(0..=last + 2 * edge).saturating_sub(edge).min(last);
+            windows.push((i, first..(first + mel_frames).min(length)));
+        }
+        VoiceBatch::new(&self.dataset, &windows, mel_frames)
+    }
+}
+
+/// Sentences with a window of mel frames each.
+struct VoiceBatch {
+    symbols: SymbolBatch,
+    grid: GridBatch,
+    voices: Vec<u32>,
+    /// (B, S) mel frames of each symbol.
+    durations: Vec<f32>,
+    /// (B, T, n_mels), (B, T), (B, T), (B, T).
+    mel: Vec<f32>,
+    log_f0: Vec<f32>,
+    voiced: Vec<f32>,
+    mask: Vec<f32>,
+}
+
+impl VoiceBatch {
+    /// Windows of at most `length` mel frames of sentences that have durations.
+    fn new(dataset: &SpeechDataset, windows: &[(usize, Range<usize>)], length: usize) -> Self {
+        let sentences: Vec<_> = windows.iter().map(|(i, _)| dataset.meta(*i).symbols.as_slice()).collect();
+        let symbols = SymbolBatch::new(&sentences);
+        let (longest, n_mels) = (symbols.longest(), dataset.geometry().n_mels);
+        let mut batch = Self {
+            symbols,
+            grid: GridBatch::default(),
+            voices: Vec::new(),
+            durations: Vec::new(),
+            mel: Vec::new(),
+            log_f0: Vec::new(),
+            voiced: Vec::new(),
+            mask: Vec::new(),
+        };
+        for (i, window) in windows {
+            let meta = dataset.meta(*i);
+            let durations = durations(dataset, *i);
+            let timeline = Timeline::from_mel_frames(&durations, HOP_LENGTH, 1.0).expect("the dataset checks lengths");
+            batch.grid.push(&timeline.mel_places()[window.clone()], length);
+            batch.voices.push(meta.voice);
+            batch.durations.extend(durations.iter().copied().chain(std::iter::repeat(0.0)).take(longest));
+            let padding = length - window.len();
+            batch.mel.extend(dataset.mel(*i, window.clone()));
+            batch.mel.extend(std::iter::repeat_n(0.0, padding * n_mels));
+            let f0_hz = dataset.f0_hz(*i, window.clone());
+            let f0_hz = f0_hz.into_iter().chain(std::iter::repeat_n(0.0, padding));
+            for f0 in f0_hz {
+                batch.log_f0.push(if f0 > 0.0 { f0.ln() } else { 0.0 });
+                batch.voiced.push(f32::from(f0 > 0.0));
+            }
+            batch.mask.extend((0..length).map(|t| f32::from(t < window.len())));
+        }
+        batch
+    }
+}
+
+fn durations(dataset: &SpeechDataset, i: usize) -> Vec<f32> {
+    let durations = dataset.meta(i).durations.as_ref().expect("sentences without durations are left out");
+    durations.iter().map(|&mel_frames| mel_frames as f32).collect()
+}
+
+struct VoiceTrainer {
+    config: VoiceConfig,
+    params: Params,
+    model: VoiceModel,
+    device: Device,
+    corpus: Arc<Corpus>,
+}
+
+impl VoiceTrainer {
+    fn new(options: &TrainOptions, corpus: Arc<Corpus>) -> Result<Self> {
+        let config: VoiceConfig = run::config(options, config::preset)?;
+        let voices = corpus.dataset.n_voices();
+        if voices > config.n_voices {
+            let reason = format!("the corpus has {voices} voices and the preset {}", config.n_voices);
+            return Err(TrainError::Options(reason));
+        }
+        let device = Device::Cpu;
+        let params = Params::new(options.seed, &device);
+        let model = VoiceModel::new(&config, params.builder())?;
+        Ok(Self { config, params, model, device, corpus })
+    }
+}
+
+impl Trainer for VoiceTrainer {
+    type Batch = VoiceBatch;
+    const KIND: &'static str = "voice";
+
+    fn trainable(&self) -> Vec<(String, Var)> {
+        self.params.trainable()
+    }
+
+    fn vars(&self) -> Vec<(String, Var)> {
+        self.params.vars()
+    }
+
+    fn config(&self) -> String {
+        config::to_toml(&self.config).expect("a config that was read can be written")
+    }
+
+    fn loss(&self, batch: VoiceBatch, dropout_seed: u64) -> candle_core::Result<Loss> {
+        let rng = DropoutRng::new(dropout_seed);
+        let mode = Mode::Train(&rng);
+        let device = &self.device;
+        let (n, length) = (batch.voices.len(), batch.mask.len() / batch.voices.len());
+        let (ids, symbol_mask) = batch.symbols.tensors(device)?;
+        let (index, place) = batch.grid.tensors(device)?;
+        let voice = Tensor::from_vec(batch.voices, n, device)?;
+        let durations = Tensor::from_vec(batch.durations, symbol_mask.dims(), device)?;
+        let on_grid = |values: Vec<f32>| Tensor::from_vec(values, (n, length), device);
+        let (log_f0, voiced, mask) = (on_grid(batch.log_f0)?, on_grid(batch.voiced)?, on_grid(batch.mask)?);
+        let mel = Tensor::from_vec(batch.mel, (n, length, self.config.mel.n_mels), device)?;
+
+        let states = self.model.encoder.forward(&ids, &symbol_mask, &mode)?;
+        let log_durations = self.model.duration.forward(&states, &symbol_mask, Some(&voice), &mode)?;
+        let out = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
+        let parts = [
+            ("mel", 1.0, losses::masked_l1(&out.mel, &mel, &mask)?),
+            ("f0", 1.0, losses::masked_l1(&out.log_f0, &log_f0, &voiced)?),
+            ("voicing", 1.0, losses::voicing_cross_entropy(&out.voicing_logit, &voiced, &mask)?),
+            ("duration", 1.0, losses::duration_token_l1(&log_durations, &durations, &symbol_mask)?),
+            ("sentence", SENTENCE_WEIGHT, losses::duration_sentence_l1(&log_durations, &durations, &symbol_mask)?),
+        ];
+        Loss::weighted(&parts)
+    }
+
+    fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>> {
+        let mut means = VoiceMeans::default();
+        for (k, &i) in self.corpus.valid.iter().enumerate() {
+            let (figures, mel) = compare_sentence(&self.model, &self.corpus.dataset, i, &self.device)?;
+            means.add(&figures);
+            if k < DRAWN_SENTENCES {
+                let true_mel = self.corpus.dataset.mel(i, 0..figures.mel_frames);
+                let path = folder.join(format!("mel-{k}-predicted-over-true.png"));
+                picture::write_mels(&path, self.config.mel.n_mels, &[&mel, &true_mel])?;
+            }
+        }
+        Ok(means.figures())
+    }
+}
