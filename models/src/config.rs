@@ -4,11 +4,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::duration_predictor::DurationConfig;
+use crate::identity_encoder::IdentityConfig;
+use crate::image_decoder::ImageConfig;
 use crate::mel_decoder::MelDecoderConfig;
+use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 1] = [("voice-light", include_str!("../configs/voice-light.toml"))];
+const PRESETS: [(&str, &str); 2] = [
+    ("voice-light", include_str!("../configs/voice-light.toml")),
+    ("lips-light", include_str!("../configs/lips-light.toml")),
+];
 
 /// The nets of a voice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +28,20 @@ pub struct VoiceConfig {
     pub duration: DurationConfig,
     /// States on the mel grid to mel, F0 and voicing.
     pub mel: MelDecoderConfig,
+}
+
+/// The nets of the lips.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LipsConfig {
+    /// Positions a second of the motion grid.
+    pub motion_hz: f64,
+    /// An image of a person to an identity.
+    pub identity: IdentityConfig,
+    /// States on the motion grid to motion vectors.
+    pub motion: MotionConfig,
+    /// Motion vectors to images.
+    pub image: ImageConfig,
 }
 
 /// Why a configuration could not be used.

@@ -6,6 +6,7 @@
 //! | [`layers`] | the blocks that nets are made of |
 //! | [`text_encoder`], [`duration_predictor`], [`length_regulator`] | symbols to states, and states to a time grid: shared by voice and lips |
 //! | [`mel_decoder`] | states to mel, F0 and voicing |
+//! | [`identity_encoder`], [`motion_decoder`], [`image_decoder`] | states and an image of a person to images of lips |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
 //! | [`losses`] | what they are trained on |
@@ -17,12 +18,15 @@
 
 pub mod config;
 pub mod duration_predictor;
+pub mod identity_encoder;
+pub mod image_decoder;
 pub mod layers;
 pub mod length_regulator;
 pub mod losses;
 pub mod mel_decoder;
 pub mod mode;
 pub mod model;
+pub mod motion_decoder;
 pub mod ops;
 pub mod params;
 pub mod summary;

@@ -3,9 +3,12 @@
 use candle_core::{Device, Result};
 use candle_nn::VarBuilder;
 
-use crate::config::VoiceConfig;
+use crate::config::{LipsConfig, VoiceConfig};
 use crate::duration_predictor::DurationPredictor;
+use crate::identity_encoder::IdentityEncoder;
+use crate::image_decoder::ImageDecoder;
 use crate::mel_decoder::MelDecoder;
+use crate::motion_decoder::MotionDecoder;
 use crate::params::Params;
 use crate::summary::Summary;
 use crate::text_encoder::TextEncoder;
@@ -38,6 +41,43 @@ impl VoiceConfig {
     pub fn summary(&self) -> Result<Summary> {
         let params = Params::new(0, &Device::Cpu);
         VoiceModel::new(self, params.builder())?;
+        Ok(params.summary())
+    }
+}
+
+/// States and an image of a person to images of that person's lips.
+#[derive(Debug, Clone)]
+pub struct LipsModel {
+    /// An image of a person to an identity.
+    pub identity: IdentityEncoder,
+    /// States on the motion grid to motion vectors.
+    pub motion: MotionDecoder,
+    /// Motion vectors to images.
+    pub image: ImageDecoder,
+}
+
+impl LipsModel {
+    /// Reads `identity`, `motion` and `image`.
+    ///
+    /// # Errors
+    /// An identity vector of another width than the motion decoder.
+    pub fn new(cfg: &LipsConfig, vb: VarBuilder) -> Result<Self> {
+        if cfg.identity.vector != cfg.motion.width {
+            candle_core::bail!("identity.vector must equal motion.width: the vector is added to the states");
+        }
+        Ok(Self {
+            identity: IdentityEncoder::new(&cfg.identity, vb.pp("identity"))?,
+            motion: MotionDecoder::new(&cfg.motion, vb.pp("motion"))?,
+            image: ImageDecoder::new(&cfg.image, &cfg.identity, cfg.motion.width, vb.pp("image"))?,
+        })
+    }
+}
+
+impl LipsConfig {
+    /// Parameters of each part of this lips model.
+    pub fn summary(&self) -> Result<Summary> {
+        let params = Params::new(0, &Device::Cpu);
+        LipsModel::new(self, params.builder())?;
         Ok(params.summary())
     }
 }
@@ -154,7 +194,7 @@ mod tests {
         let place = noise((2, 7, PLACE_FEATURES), 5);
         let voice = Tensor::new(&[0u32, 1], &Device::Cpu).unwrap();
         let durations = (ids((2, 5), 6, 6).to_dtype(DType::F32).unwrap() + 1.).unwrap();
-        let (mel, log_f0) = ((noise((2, 7, 5), 7) * 3.).unwrap(), (noise((2, 7), 8) + 5.).unwrap());
+        let (mel, log_f0) = ((noise((2, 7, 5), 7) - 5.).unwrap(), (noise((2, 7), 8) + 5.).unwrap());
         let voiced = ids((2, 7), 2, 9).to_dtype(DType::F32).unwrap();
         let loss = || {
             let rng = DropoutRng::new(4);

@@ -1,7 +1,9 @@
 //! What the nets are trained on.
 
 mod basic;
+mod ssim;
 
 pub use basic::{
     duration_sentence_l1, duration_token_l1, l1, lsgan_discriminator, lsgan_generator, masked_l1, voicing_cross_entropy,
 };
+pub use ssim::ssim;
