@@ -7,6 +7,8 @@ mod list;
 mod prepare;
 #[cfg(feature = "train")]
 mod progress;
+#[cfg(feature = "train")]
+mod train;
 
 use std::process::ExitCode;
 
@@ -29,6 +31,9 @@ enum Command {
     /// Corpora into training features
     #[cfg(feature = "train")]
     Prepare(prepare::Prepare),
+    /// The nets on prepared corpora; stops and goes on wherever you like
+    #[cfg(feature = "train")]
+    Train(train::Train),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +58,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Faces(args) => list::faces(args),
         #[cfg(feature = "train")]
         Command::Prepare(args) => prepare::run(args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(args),
     }
 }
 

@@ -1,0 +1,132 @@
+//! `paravox train`: the nets on prepared corpora.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use paravox::train::{self, TrainOptions, TrainReport};
+
+/// What to train.
+#[derive(Args)]
+pub(crate) struct Train {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Text encoder, duration predictor and mel decoder on aligned speech
+    #[command(after_help = VOICE_EXAMPLES)]
+    Voice(VoiceArgs),
+}
+
+const VOICE_EXAMPLES: &str = "Examples:
+  paravox train voice data/speech -o runs/voice --minutes 60
+  paravox train voice data/speech -o runs/voice --minutes 60 --resume     goes on after a stop
+  paravox train voice data/other -o runs/other --from runs/voice --steps 5000 --lr 5e-4";
+
+#[derive(Args)]
+struct VoiceArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Mel frames of each sentence that go through the mel decoder in a step
+    #[arg(long, value_name = "N")]
+    mel_frames: Option<usize>,
+}
+
+/// What every training is told; what is not given stays as the recipe of the net has it.
+#[derive(Args)]
+struct CommonArgs {
+    /// Folder that `paravox prepare` wrote
+    data: PathBuf,
+    /// Folder of the training: configuration, checkpoint, model, logs, samples
+    #[arg(short, long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Preset of the nets, such as voice-light
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// Steps of the whole training; with --minutes, the most
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// End after this long: the learning rate then falls over the steps that this machine manages
+    #[arg(long, value_name = "MINUTES")]
+    minutes: Option<f64>,
+    /// Items in a step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Highest learning rate
+    #[arg(long, value_name = "RATE")]
+    lr: Option<f64>,
+    /// Largest norm of the gradient
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f64>,
+    /// Seed of weights, batches and dropout
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Start from the nets of another training
+    #[arg(long, value_name = "FOLDER|FILE")]
+    from: Option<PathBuf>,
+    /// Go on from the checkpoint in the folder, if there is one
+    #[arg(long)]
+    resume: bool,
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Seconds between checkpoints
+    #[arg(long, value_name = "SECONDS")]
+    checkpoint_every: Option<f64>,
+    /// Seconds between validations
+    #[arg(long, value_name = "SECONDS")]
+    validate_every: Option<f64>,
+    /// Steps between two rows of the log
+    #[arg(long, value_name = "N")]
+    log_every: Option<u64>,
+}
+
+impl CommonArgs {
+    fn apply(self, options: &mut TrainOptions) -> train::Result<()> {
+        options.data = self.data;
+        options.out = self.out;
+        set(&mut options.preset, self.preset);
+        set(&mut options.steps, self.steps);
+        set(&mut options.batch, self.batch);
+        set(&mut options.clip_norm, self.clip);
+        set(&mut options.seed, self.seed);
+        set(&mut options.checkpoint_seconds, self.checkpoint_every);
+        set(&mut options.validate_seconds, self.validate_every);
+        set(&mut options.log_steps, self.log_every);
+        options.max_minutes = self.minutes;
+        options.from = self.from;
+        options.resume = self.resume;
+        options.threads = self.threads;
+        self.lr.map_or(Ok(()), |rate| options.set_learning_rate(rate))
+    }
+}
+
+fn set<T>(option: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *option = value;
+    }
+}
+
+pub(crate) fn run(args: Train) -> anyhow::Result<()> {
+    let report = match args.what {
+        What::Voice(args) => {
+            let mut options = train::VoiceOptions::default();
+            set(&mut options.mel_frames, args.mel_frames);
+            args.common.apply(&mut options.common)?;
+            train::train_voice(&options)?
+        }
+    };
+    tell(&report);
+    Ok(())
+}
+
+/// The outcome, on stderr.
+fn tell(report: &TrainReport) {
+    let figures = |figures: &[(&str, f64)]| {
+        figures.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join(", ")
+    };
+    eprintln!("{} parameters, {} steps in {:.0} s", report.parameters, report.steps, report.seconds);
+    eprintln!("training    {}", figures(&report.losses));
+    eprintln!("validation  {}", figures(&report.validation));
+}
