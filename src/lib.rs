@@ -2,6 +2,7 @@
 
 pub mod cue;
 pub mod data;
+pub mod face;
 mod engine;
 mod error;
 pub mod sink;

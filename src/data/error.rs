@@ -51,8 +51,8 @@ pub enum DataError {
         /// What happened and what to do.
         why: String,
     },
-    /// An item that was to be written does not hang together: a fault of the caller.
-    #[error("item {id} cannot be stored: {why}")]
+    /// One item of a corpus, or one that was to be stored, does not hang together: correct it or leave it out.
+    #[error("item {id} cannot be used: {why}")]
     Item {
         /// The item.
         id: String,

@@ -5,15 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::folder::{Layout, Reader, Writer};
-use super::{Affine, DataError, Result, Split, pack_symbols, unpack_symbols};
+use super::{DataError, Result, Split, pack_symbols, unpack_symbols};
+use crate::face::{Affine, CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::text::Symbol;
 
-/// Width of a lip crop in pixels.
-pub const CROP_WIDTH: usize = 160;
-/// Height of a lip crop in pixels.
-pub const CROP_HEIGHT: usize = 80;
-/// Bytes of a lip crop: RGB.
-pub const CROP_BYTES: usize = CROP_WIDTH * CROP_HEIGHT * 3;
 /// Points of the mouth: dlib's 48 to 67, 12 on the outer and 8 on the inner edge of the lips.
 pub const MOUTH_POINTS: usize = 20;
 

@@ -23,19 +23,19 @@
 //! beyond the committed ones are dropped by the next append. A file that is shorter than committed, an index of another
 //! hash, or an item that reaches outside its array is refused.
 
-mod affine;
 mod audio;
 mod error;
 mod folder;
 pub mod lips;
 pub mod prepare;
 pub mod speech;
+mod video;
 
-pub use affine::Affine;
 pub use error::DataError;
 pub use lips::{LipsDataset, LipsItem};
 pub use speech::{SpeechDataset, SpeechItem};
 
+pub use crate::face::Affine;
 use serde::{Deserialize, Serialize};
 
 use crate::text::{Phoneme, SentenceKind, Stress, Symbol};

@@ -15,9 +15,15 @@ use rayon::prelude::*;
 
 use super::{DataError, Result};
 
+mod crop;
+mod grid;
+mod landmarks;
+pub mod lips;
 pub mod speech;
+mod tcd_timit;
 mod teacher;
 
+pub use lips::{LipsOptions, lips};
 pub use speech::{SpeechOptions, speech};
 
 /// Where preparation stands.

@@ -1,0 +1,16 @@
+//! Faces: the picture that the lips are set back into.
+//!
+//! ParaLip draws a crop of 160 x 80 pixels around the mouth, cut from a face scaled to 256 x 256. [`Affine`] is the map
+//! from such a crop to the picture that it belongs to.
+
+mod affine;
+pub(crate) mod warp;
+
+pub use affine::Affine;
+
+/// Width of a lip crop in pixels.
+pub const CROP_WIDTH: usize = 160;
+/// Height of a lip crop in pixels.
+pub const CROP_HEIGHT: usize = 80;
+/// Bytes of a lip crop: RGB.
+pub const CROP_BYTES: usize = CROP_WIDTH * CROP_HEIGHT * 3;
