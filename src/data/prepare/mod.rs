@@ -19,6 +19,7 @@ mod crop;
 mod grid;
 mod landmarks;
 pub mod lips;
+mod ljspeech;
 pub mod speech;
 mod tcd_timit;
 mod teacher;

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use paravox_vocoder::f0;
 use paravox_vocoder::mel::{MelConfig, MelExtractor};
 
+use super::ljspeech;
 use super::teacher::{self, TeacherRow};
 use super::{Progress, Summary, each, lines};
 use crate::data::speech::{SpeechGeometry, SpeechItem, SpeechWriter};
 use crate::data::{DataError, Result, Split, audio};
+use crate::text::Symbol;
 
 /// One item in this many is kept back for validation.
 const VALID_EVERY: usize = 100;
@@ -28,6 +31,19 @@ pub struct SpeechOptions {
 /// One item of a corpus, not yet read.
 enum Source {
     Teacher(TeacherRow),
+    LjSpeech(ljspeech::Row),
+}
+
+/// What a recording says and how.
+pub(super) struct Spoken {
+    /// Empty where the corpus is not aligned.
+    pub(super) symbols: Vec<Symbol>,
+    /// Mel frames of every symbol, where the corpus is aligned.
+    pub(super) durations: Option<Vec<u32>>,
+    /// F0 of every mel frame.
+    pub(super) f0_hz: Vec<f32>,
+    /// `hop_length` PCM samples for every mel frame.
+    pub(super) pcm: Vec<f32>,
 }
 
 /// Makes a speech dataset out of a corpus.
@@ -71,6 +87,10 @@ fn sources(corpus: &Path) -> Result<Vec<Source>> {
         };
         return lines(&teacher)?.into_iter().map(row).collect();
     }
+    let list = corpus.join("metadata.csv");
+    if list.exists() {
+        return Ok(ljspeech::rows(&list)?.into_iter().map(Source::LjSpeech).collect());
+    }
     let why = "neither a teacher's corpus (corpus.jsonl) nor the LJSpeech layout (metadata.csv)".into();
     Err(DataError::Corpus { why, path: corpus.to_path_buf() })
 }
@@ -82,20 +102,28 @@ fn read(
     geometry: &SpeechGeometry,
     extractor: &MelExtractor,
 ) -> Result<SpeechItem> {
-    match source {
-        Source::Teacher(row) => {
-            let item = teacher::read(&options.corpus, row, geometry.sample_rate, geometry.hop_length)?;
-            Ok(SpeechItem {
-                id: row.id.clone(),
-                text: row.text.clone(),
-                symbols: item.symbols,
-                durations: Some(item.durations),
-                mel: extractor.extract(&item.pcm),
-                f0_hz: item.f0_hz,
-                pcm: audio::to_i16(&item.pcm),
-                voice: options.voice,
-                split,
-            })
+    let SpeechGeometry { sample_rate, hop_length, .. } = *geometry;
+    let (id, text, item) = match source {
+        Source::Teacher(row) => (&row.id, &row.text, teacher::read(&options.corpus, row, sample_rate, hop_length)?),
+        Source::LjSpeech(row) => {
+            let pcm = ljspeech::read(&options.corpus, row, sample_rate, hop_length)?;
+            let mut f0_hz = f0::track(&pcm, sample_rate);
+            f0_hz.resize(pcm.len() / hop_length, 0.0);
+            (&row.id, &row.text, Spoken { symbols: Vec::new(), durations: None, f0_hz, pcm })
         }
-    }
+    };
+    Ok(SpeechItem {
+        id: id.clone(),
+        text: text.clone(),
+        symbols: item.symbols,
+        durations: item.durations,
+        mel: extractor.extract(&item.pcm),
+        f0_hz: item.f0_hz,
+        pcm: audio::to_i16(&item.pcm),
+        voice: options.voice,
+        split,
+    })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::recording_path;
+use super::speech::Spoken;
 use crate::data::{DataError, Result, audio};
-use crate::text::Symbol;
 use crate::text::phonemes::fold_durations;
 
 /// Mel frames of one unit of `durations`: 25 ms of 12.5 ms each.
@@ -25,23 +26,13 @@ pub(super) struct TeacherRow {
     f0: Vec<f32>,
 }
 
-/// What a line and its recording say.
-pub(super) struct TeacherItem {
-    pub(super) symbols: Vec<Symbol>,
-    /// Mel frames of every symbol.
-    pub(super) durations: Vec<u32>,
-    pub(super) f0_hz: Vec<f32>,
-    /// Exactly as long as the durations.
-    pub(super) pcm: Vec<f32>,
-}
-
 /// Reads the recording of a row and fits everything to the length that the durations give.
-pub(super) fn read(corpus: &Path, row: &TeacherRow, sample_rate: u32, hop_length: usize) -> Result<TeacherItem> {
+pub(super) fn read(corpus: &Path, row: &TeacherRow, sample_rate: u32, hop_length: usize) -> Result<Spoken> {
     let refuse = |why: String| DataError::item(&row.id, why);
     let (symbols, units) = fold_durations(&row.phonemes, &row.durations).map_err(|e| refuse(e.to_string()))?;
     let durations: Vec<u32> = units.iter().map(|&unit| unit * MEL_FRAMES_PER_UNIT as u32).collect();
     let mel_frames: usize = durations.iter().map(|&d| d as usize).sum();
-    let recording = audio::read(&super::recording_path(corpus, &row.id)?)?.resampled(sample_rate);
+    let recording = audio::read(&recording_path(corpus, &row.id)?)?.resampled(sample_rate);
     let pcm_samples = mel_frames * hop_length;
     if recording.pcm.len().abs_diff(pcm_samples) > MEL_FRAMES_PER_UNIT * hop_length {
         let why = format!("{pcm_samples} PCM samples by its durations, but the recording has {}", recording.pcm.len());
@@ -54,5 +45,5 @@ pub(super) fn read(corpus: &Path, row: &TeacherRow, sample_rate: u32, hop_length
     pcm.resize(pcm_samples, 0.0);
     let mut f0_hz = row.f0.clone();
     f0_hz.resize(mel_frames, 0.0);
-    Ok(TeacherItem { symbols, durations, f0_hz, pcm })
+    Ok(Spoken { symbols, durations: Some(durations), f0_hz, pcm })
 }
