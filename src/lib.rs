@@ -5,6 +5,8 @@ pub mod data;
 pub mod face;
 mod engine;
 mod error;
+#[cfg(feature = "playback")]
+pub mod playback;
 pub mod sink;
 pub mod text;
 pub mod timeline;

@@ -3,9 +3,12 @@
 //! The engine pushes into a [`Sink`] and holds nothing back, so a text of any length passes in constant memory and the first
 //! sentence can be heard while the second is made.
 
+mod channel;
+mod cues;
 mod mp4;
 mod null;
 mod output;
+mod tee;
 mod wav;
 
 use std::io;
@@ -16,8 +19,11 @@ use thiserror::Error;
 use crate::cue::Cue;
 use crate::timeline::Fps;
 
+pub use channel::{ChannelSink, Event};
+pub use cues::CueSink;
 pub use mp4::Mp4Sink;
 pub use null::NullSink;
+pub use tee::TeeSink;
 pub use wav::WavSink;
 
 /// What a stream is made of; told to a sink before anything else.

@@ -5,12 +5,17 @@
 //! | [`mel`] | the mel spectrogram: what the acoustic model predicts and every vocoder reads |
 //! | [`features`] | [`Features`]: mel spectrogram and F0 of a stretch of speech |
 //! | [`f0`] | F0 of a recording |
+//! | [`fourier`] | the default vocoder: pulse train and noise filtered in the Fourier domain |
+//! | [`stft_loss`] | the loss that trains it |
 //! | [`error`] | what can go wrong, by what the caller can do |
 
 pub mod error;
 pub mod f0;
 pub mod features;
+pub mod fourier;
 pub mod mel;
+mod stft;
+pub mod stft_loss;
 
 pub use error::{Result, VocoderError};
 pub use features::Features;

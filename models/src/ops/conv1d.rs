@@ -5,7 +5,9 @@ use candle_core::{Shape, Tensor};
 use super::affine::apply;
 use super::conv1d_dense::Dense;
 use super::conv1d_depthwise::Depthwise;
+use super::conv2d::Conv2d;
 use super::cpu::on_cpu;
+use super::planes::Planes;
 use super::portable::{convolved_length, group_channels};
 use super::{Result, portable};
 
@@ -46,14 +48,32 @@ impl Default for Conv1dOptions {
 /// xs (B, T, I) or (B, I, T) as `options.layout` says, weight (O, I/groups, K), bias (O) -> (B, T', O) or (B, O, T')
 /// with T' = (T + 2 padding - dilation (K - 1) - 1) / stride + 1
 pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv1dOptions) -> Result<Tensor> {
-    if !on_cpu(xs) || options.layout == SequenceLayout::ChannelsFirst {
+    if !on_cpu(xs) {
         return portable::conv1d(xs, weight, bias, options);
     }
-    let (batch, length, inputs) = xs.dims3()?;
+    let (batch, length, inputs) = match options.layout {
+        SequenceLayout::TimeFirst => xs.dims3()?,
+        SequenceLayout::ChannelsFirst => xs.transpose(1, 2)?.dims3()?,
+    };
     let (outputs, per_group, kernel) = weight.dims3()?;
     let Conv1dOptions { stride, padding, dilation, groups, .. } = *options;
     let (per_in, per_out) = group_channels("conv1d", inputs, outputs, per_group, groups)?;
     let steps = convolved_length(length, kernel, stride, padding, dilation)?;
+    if options.layout == SequenceLayout::ChannelsFirst {
+        let planes = Planes {
+            batch,
+            inputs,
+            outputs,
+            groups,
+            input: [1, length],
+            kernel: [1, kernel],
+            stride: [1, stride],
+            padding: [0, padding as isize],
+            dilation: [1, dilation],
+            output: [1, steps],
+        };
+        return apply(Conv2d { planes, shape: (batch, outputs, steps).into() }, xs, weight, bias);
+    }
     let geometry = Geometry { batch, length, inputs, outputs, kernel, stride, padding, dilation, groups, steps };
     match (per_in, per_out) {
         (1, 1) => apply(Depthwise(geometry), xs, weight, bias),

@@ -88,12 +88,12 @@ impl Geometry {
         ys
     }
 
-    /// Adds every output's gradient to the inputs it came from, given the weight as (O, K, I); also the transposed
-    /// convolution.
-    fn scatter(&self, grads: &[f32], weight: &[f32]) -> Vec<f32> {
+    /// Adds every output's gradient to the inputs it came from, plus a bias per input channel, given the weight as
+    /// (O, K, I).
+    fn scatter(&self, grads: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let (inputs, outputs) = (self.inputs_per_group(), self.outputs_per_group());
         let row = (self.length + 2 * self.padding) * self.inputs;
-        let mut dx = vec![0.0; self.batch * row];
+        let mut dx = biased_rows(self.batch * row / self.inputs, self.inputs, bias);
         dx.par_chunks_exact_mut(row).zip(grads.par_chunks_exact(self.steps * self.outputs)).for_each(|(dx, grads)| {
             for (group, k) in (0..self.groups).flat_map(|group| (0..self.kernel).map(move |k| (group, k))) {
                 let width = self.kernel * inputs;
@@ -105,6 +105,13 @@ impl Geometry {
             }
         });
         cropped(dx, self.batch, self.inputs, self.padding, self.padding)
+    }
+}
+
+impl Dense {
+    /// The transposed convolution: the gradient of the input for any stride.
+    pub(super) fn transpose(&self, grads: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        self.0.scatter(grads, &self.0.taps_first(weight), bias)
     }
 }
 
@@ -144,23 +151,19 @@ impl Kernel for Dense {
         let (inputs, outputs) = (g.inputs_per_group(), g.outputs_per_group());
         let reach = g.dilation * (g.kernel - 1);
         if g.stride > 1 || reach < g.padding {
-            return g.scatter(grads, &g.taps_first(weight));
+            return self.transpose(grads, weight, None);
         }
         // With stride 1 the gradient is a convolution by the flipped kernel: (groups, O, I, K) -> (groups, I, K, O).
         let mut flipped = vec![0.0; weight.len()];
-        for (group, (dst, src)) in flipped
-            .chunks_exact_mut(outputs * inputs * g.kernel)
-            .zip(weight.chunks_exact(outputs * inputs * g.kernel))
-            .enumerate()
-        {
-            debug_assert!(group < g.groups);
+        let size = inputs * outputs * g.kernel;
+        flipped.par_chunks_exact_mut(size).zip(weight.par_chunks_exact(size)).for_each(|(dst, src)| {
             for (oi, taps) in src.chunks_exact(g.kernel).enumerate() {
                 let (o, i) = (oi / inputs, oi % inputs);
                 for (k, x) in taps.iter().enumerate() {
                     dst[(i * g.kernel + g.kernel - 1 - k) * outputs + o] = *x;
                 }
             }
-        }
+        });
         let back = Geometry {
             length: g.steps,
             steps: g.length,

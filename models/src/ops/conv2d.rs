@@ -1,7 +1,11 @@
 //! Convolution (cross-correlation) of images.
 
-use candle_core::Tensor;
+use candle_core::{Shape, Tensor};
 
+use super::affine::{Kernel, apply};
+use super::cpu::on_cpu;
+use super::planes::{Planes, channel_sums};
+use super::portable::{convolved_length, group_channels};
 use super::{Result, portable};
 
 /// How [`conv2d`] walks over its input; each pair is (vertical, horizontal).
@@ -29,5 +33,52 @@ impl Default for Conv2dOptions {
 /// xs (B, I, H, W), weight (O, I/groups, KH, KW), bias (O) -> (B, O, H', W')
 /// with H' = (H + 2 padding - dilation (KH - 1) - 1) / stride + 1, and W' likewise
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
-    portable::conv2d(xs, weight, bias, options)
+    if !on_cpu(xs) {
+        return portable::conv2d(xs, weight, bias, options);
+    }
+    let (batch, inputs, height, width) = xs.dims4()?;
+    let (outputs, per_group, kh, kw) = weight.dims4()?;
+    let Conv2dOptions { stride, padding, dilation, groups } = *options;
+    group_channels("conv2d", inputs, outputs, per_group, groups)?;
+    let (input, kernel) = ([height, width], [kh, kw]);
+    let length = |i: usize| convolved_length(input[i], kernel[i], stride[i], padding[i], dilation[i]);
+    let output = [length(0)?, length(1)?];
+    let padding = padding.map(|p| p as isize);
+    let planes = Planes { batch, inputs, outputs, groups, input, kernel, stride, padding, dilation, output };
+    apply(Conv2d { shape: (batch, outputs, output[0], output[1]).into(), planes }, xs, weight, bias)
+}
+
+/// The kernel of [`conv2d`], and of conv1d with the channels first.
+pub(super) struct Conv2d {
+    pub(super) planes: Planes,
+    /// Shape of the result.
+    pub(super) shape: Shape,
+}
+
+impl Kernel for Conv2d {
+    const NAME: &'static str = "convolution";
+
+    fn shape(&self) -> Shape {
+        self.shape.clone()
+    }
+
+    fn outputs(&self) -> usize {
+        self.planes.outputs
+    }
+
+    fn forward(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        self.planes.convolve(xs, weight, bias)
+    }
+
+    fn input_gradient(&self, weight: &[f32], grads: &[f32]) -> Vec<f32> {
+        self.planes.input_gradient(weight, grads)
+    }
+
+    fn weight_gradient(&self, xs: &[f32], grads: &[f32]) -> Vec<f32> {
+        self.planes.weight_gradient(xs, grads)
+    }
+
+    fn bias_gradient(&self, grads: &[f32]) -> Vec<f32> {
+        channel_sums(grads, self.planes.outputs, self.planes.output[0] * self.planes.output[1])
+    }
 }

@@ -1,7 +1,14 @@
 //! Transposed convolution along time: the gradient of a convolution, used to upsample.
 
-use candle_core::Tensor;
+use candle_core::{Shape, Tensor, bail};
 
+use super::affine::{Kernel, apply};
+use super::conv_transpose2d::ConvTranspose2d;
+use super::conv1d::Geometry;
+use super::conv1d_dense::Dense;
+use super::cpu::{column_sums, on_cpu};
+use super::planes::Planes;
+use super::portable::transposed_length;
 use super::{Result, SequenceLayout, portable};
 
 /// How [`conv_transpose1d`] spreads its input.
@@ -38,5 +45,82 @@ pub fn conv_transpose1d(
     bias: Option<&Tensor>,
     options: &ConvTranspose1dOptions,
 ) -> Result<Tensor> {
-    portable::conv_transpose1d(xs, weight, bias, options)
+    if !on_cpu(xs) {
+        return portable::conv_transpose1d(xs, weight, bias, options);
+    }
+    let (batch, length, inputs) = match options.layout {
+        SequenceLayout::TimeFirst => xs.dims3()?,
+        SequenceLayout::ChannelsFirst => xs.transpose(1, 2)?.dims3()?,
+    };
+    let (expected, per_out, kernel) = weight.dims3()?;
+    let ConvTranspose1dOptions { stride, padding, output_padding, dilation, groups, layout } = *options;
+    if groups == 0 || !inputs.is_multiple_of(groups) || inputs != expected || per_out == 0 {
+        bail!("conv_transpose1d: xs {:?} does not fit weight {:?}, {groups} groups", xs.shape(), weight.shape())
+    }
+    let steps = transposed_length(length, kernel, stride, padding, output_padding, dilation)?;
+    let outputs = per_out * groups;
+    // The convolution that this is the transpose of leads from the result back to the input.
+    if layout == SequenceLayout::ChannelsFirst {
+        let planes = Planes {
+            batch,
+            inputs: outputs,
+            outputs: inputs,
+            groups,
+            input: [1, steps],
+            kernel: [1, kernel],
+            stride: [1, stride],
+            padding: [0, padding as isize],
+            dilation: [1, dilation],
+            output: [1, length],
+        };
+        return apply(ConvTranspose2d { planes, shape: (batch, outputs, steps).into() }, xs, weight, bias);
+    }
+    let convolution = Dense(Geometry {
+        batch,
+        length: steps,
+        inputs: outputs,
+        outputs: inputs,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups,
+        steps: length,
+    });
+    apply(ConvTranspose1d { convolution }, xs, weight, bias)
+}
+
+/// The kernel for (B, T, C).
+struct ConvTranspose1d {
+    /// The convolution that this is the transpose of.
+    convolution: Dense,
+}
+
+impl Kernel for ConvTranspose1d {
+    const NAME: &'static str = "conv_transpose1d";
+
+    fn shape(&self) -> Shape {
+        let Geometry { batch, length, inputs, .. } = self.convolution.0;
+        (batch, length, inputs).into()
+    }
+
+    fn outputs(&self) -> usize {
+        self.convolution.0.inputs
+    }
+
+    fn forward(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        self.convolution.transpose(xs, weight, bias)
+    }
+
+    fn input_gradient(&self, weight: &[f32], grads: &[f32]) -> Vec<f32> {
+        self.convolution.forward(grads, weight, None)
+    }
+
+    fn weight_gradient(&self, xs: &[f32], grads: &[f32]) -> Vec<f32> {
+        self.convolution.weight_gradient(grads, xs)
+    }
+
+    fn bias_gradient(&self, grads: &[f32]) -> Vec<f32> {
+        column_sums(grads, self.convolution.0.inputs)
+    }
 }

@@ -28,6 +28,7 @@ mod gemm;
 mod layer_norm;
 mod linear;
 mod pixel_shuffle;
+mod planes;
 mod softmax;
 
 pub use activation::{gelu, leaky_relu, relu, sigmoid, silu, tanh};

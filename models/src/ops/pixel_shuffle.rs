@@ -1,7 +1,9 @@
 //! Sub-pixel upsampling (Shi et al., 2016): channels become pixels.
 
-use candle_core::Tensor;
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
+use rayon::prelude::*;
 
+use super::cpu::{View, elements, on_cpu, simd, tensor};
 use super::{Result, portable};
 
 /// ys[b, c, h r + i, w r + j] = xs[b, c r^2 + i r + j, h, w].
@@ -9,5 +11,91 @@ use super::{Result, portable};
 /// # Shapes
 /// xs (B, C r^2, H, W) -> (B, C, H r, W r)
 pub fn pixel_shuffle(xs: &Tensor, r: usize) -> Result<Tensor> {
-    portable::pixel_shuffle(xs, r)
+    let (b, c, h, w) = xs.dims4()?;
+    if !on_cpu(xs) {
+        return portable::pixel_shuffle(xs, r);
+    }
+    if r == 0 || !c.is_multiple_of(r * r) {
+        bail!("pixel_shuffle: {c} channels are not a multiple of the square of the factor {r}")
+    }
+    if b * c * h * w == 0 {
+        bail!("pixel_shuffle: xs {:?} is empty", xs.shape())
+    }
+    xs.contiguous()?.apply_op1(PixelShuffle { r, height: h, width: w, shape: (b, c / (r * r), h * r, w * r).into() })
+}
+
+struct PixelShuffle {
+    r: usize,
+    height: usize,
+    width: usize,
+    /// Shape of the result.
+    shape: Shape,
+}
+
+simd! {
+    /// Line y of the result from the r lines, each `spacing` after the one before, that interleave in it.
+    fn interleave(src: &[f32], spacing: usize, r: usize, dst: &mut [f32]) {
+        let width = dst.len() / r;
+        if r == 2 {
+            let (even, odd) = (&src[..width], &src[spacing..][..width]);
+            for ((d, e), o) in dst.chunks_exact_mut(2).zip(even).zip(odd) {
+                d[0] = *e;
+                d[1] = *o;
+            }
+        } else {
+            for j in 0..r {
+                for (d, s) in dst.iter_mut().skip(j).step_by(r).zip(&src[j * spacing..][..width]) {
+                    *d = *s;
+                }
+            }
+        }
+    }
+}
+
+simd! {
+    /// dst[i] = src[offset + i r].
+    fn take_every(src: &[f32], offset: usize, r: usize, dst: &mut [f32]) {
+        if r == 2 {
+            for (d, s) in dst.iter_mut().zip(src.chunks_exact(2)) {
+                *d = s[offset];
+            }
+        } else {
+            for (d, s) in dst.iter_mut().zip(src.chunks_exact(r)) {
+                *d = s[offset];
+            }
+        }
+    }
+}
+
+impl CustomOp1 for PixelShuffle {
+    fn name(&self) -> &'static str {
+        "pixel-shuffle"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let xs = elements(storage, layout)?;
+        let (r, plane) = (self.r, self.height * self.width);
+        let mut ys = vec![0.0; xs.len()];
+        ys.par_chunks_exact_mut(plane * r * r).zip(xs.par_chunks_exact(plane * r * r)).for_each(|(ys, xs)| {
+            for (y, line) in ys.chunks_exact_mut(self.width * r).enumerate() {
+                interleave(&xs[y % r * r * plane + y / r * self.width..], plane, r, line);
+            }
+        });
+        Ok((CpuStorage::F32(ys), self.shape.clone()))
+    }
+
+    fn bwd(&self, arg: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let grads = View::new(&grad)?;
+        let (r, plane) = (self.r, self.height * self.width);
+        let mut dx = vec![0.0; grads.len()];
+        dx.par_chunks_exact_mut(plane * r * r).zip(grads.par_chunks_exact(plane * r * r)).for_each(|(dx, grads)| {
+            for (line, dx) in dx.chunks_exact_mut(self.width).enumerate() {
+                let (channel, y) = (line / self.height, line % self.height);
+                let source = (y * r + channel / r) * self.width * r;
+                take_every(&grads[source..][..self.width * r], channel % r, r, dx);
+            }
+        });
+        Ok(Some(tensor(dx, arg.shape())?))
+    }
 }

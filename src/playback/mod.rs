@@ -1,0 +1,40 @@
+//! Live output: speakers and a window on one clock, the sound device's.
+//!
+//! The sound is the master. [`clock::AudioClock`] tells which PCM sample is audible at this instant, and the window shows the
+//! newest picture whose time has come; a picture that comes too late is dropped and never queued, so the picture cannot drift
+//! from the sound whatever the machine is busy with.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `clock` | which PCM sample is audible now |
+//! | `speaker` | the sound device: a cpal stream fed through rodio's rate and channel conversion |
+//! | `live` | the sink that an engine speaks into |
+//! | `window` | the picture, slaved to the clock |
+
+mod clock;
+mod live;
+mod speaker;
+mod window;
+
+pub use live::{LivePlayer, LiveSink, PlaybackOptions};
+pub use speaker::output_devices;
+pub use window::show;
+
+/// What can go wrong with live output; the variant says what the caller can do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlaybackError {
+    /// There is no sound device, or the named one does not exist: play without sound, or name another.
+    #[error("no sound device{}: plug one in, name one that --list-audio-devices shows, or use --no-sound", named(.0))]
+    NoDevice(Option<String>),
+    /// The device refused the stream, or went away: try again, or play without sound.
+    #[error("the sound device failed ({0}): try again, name another with --audio-device, or use --no-sound")]
+    Device(#[from] cpal::Error),
+    /// No window can be opened here: play without one.
+    #[error("no window can be opened ({0}): set DISPLAY or WAYLAND_DISPLAY, or use --no-window")]
+    Window(String),
+}
+
+fn named(name: &Option<String>) -> String {
+    name.as_ref().map(|name| format!(" named {name:?}")).unwrap_or_default()
+}
