@@ -19,12 +19,20 @@ enum Corpus {
     /// Recordings and their texts into mel spectrograms, F0, symbols and durations
     #[command(after_help = SPEECH_EXAMPLES)]
     Speech(SpeechArgs),
+    /// Films of speakers into crops of their lips, symbols and times (needs the program ffmpeg)
+    #[command(after_help = LIPS_EXAMPLES)]
+    Lips(LipsArgs),
 }
 
 const SPEECH_EXAMPLES: &str = "Examples:
   paravox prepare speech lj_heart -o data/speech            corpus.jsonl of a teacher voice
   paravox prepare speech LJSpeech-1.1 -o data/lj            metadata.csv and wavs/
   paravox prepare speech other -o data/speech --append --voice 1";
+
+const LIPS_EXAMPLES: &str = "Examples:
+  paravox prepare lips grid -o data/lips                         clips.tsv: the GRID layout
+  paravox prepare lips grid -o data/lips --speakers s1,s4
+  paravox prepare lips TCD-TIMIT -o data/timit                   volunteers/: the TCD-TIMIT layout";
 
 #[derive(Args)]
 struct SpeechArgs {
@@ -41,12 +49,32 @@ struct SpeechArgs {
     append: bool,
 }
 
+#[derive(Args)]
+struct LipsArgs {
+    /// Folder of the corpus: with clips.tsv (the GRID layout) or volunteers/ (the TCD-TIMIT layout)
+    corpus: PathBuf,
+    /// Folder of the dataset
+    #[arg(short, long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// Speakers to take, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Option<Vec<String>>,
+    /// Add to the dataset that is in the folder already
+    #[arg(long)]
+    append: bool,
+}
+
 pub(crate) fn run(args: Prepare) -> anyhow::Result<()> {
     match args.corpus {
         Corpus::Speech(args) => {
             let SpeechArgs { corpus, out, voice, append } = args;
             let options = prepare::SpeechOptions { corpus, out, voice, append };
             with_bar(|progress| prepare::speech(&options, progress))
+        }
+        Corpus::Lips(args) => {
+            let LipsArgs { corpus, out, speakers, append } = args;
+            let options = prepare::LipsOptions { corpus, out, speakers, append };
+            with_bar(|progress| prepare::lips(&options, progress))
         }
     }
 }
