@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`mel`] | the mel spectrogram: what the acoustic model predicts and every vocoder reads |
 //! | [`features`] | [`Features`]: mel spectrogram and F0 of a stretch of speech |
+//! | [`vocoder`] | the trait of all vocoders |
 //! | [`f0`] | F0 of a recording |
 //! | [`fourier`] | the default vocoder: pulse train and noise filtered in the Fourier domain |
 //! | [`stft_loss`] | the loss that trains it |
@@ -16,7 +17,9 @@ pub mod fourier;
 pub mod mel;
 mod stft;
 pub mod stft_loss;
+pub mod vocoder;
 
 pub use error::{Result, VocoderError};
 pub use features::Features;
 pub use mel::{MelConfig, MelExtractor};
+pub use vocoder::{Vocoder, VocoderStream};

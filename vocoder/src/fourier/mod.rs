@@ -24,7 +24,9 @@ mod noise;
 mod portable;
 mod pulse;
 pub(crate) mod synthesis;
+mod vocoder;
 
 pub use config::FourierConfig;
 pub use excitation::Excitation;
 pub use net::FourierNet;
+pub use vocoder::FourierVocoder;
