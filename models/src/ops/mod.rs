@@ -27,6 +27,7 @@ mod cpu;
 mod gemm;
 mod layer_norm;
 mod linear;
+mod memory;
 mod pixel_shuffle;
 mod planes;
 mod softmax;
@@ -39,6 +40,7 @@ pub use conv1d::{Conv1dOptions, SequenceLayout, conv1d};
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use memory::keep_freed_memory;
 pub use pixel_shuffle::pixel_shuffle;
 pub use softmax::softmax_last;
 

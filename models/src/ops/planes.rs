@@ -25,7 +25,8 @@ pub(super) struct Planes {
     pub(super) output: [usize; 2],
 }
 
-/// Elements of the columns of one tile: they stay in a second-level cache.
+/// Elements of the columns of one tile, so that they stay in a second-level cache, unless the tile gets too narrow for
+/// the matrix product.
 const TILE_ELEMENTS: usize = 192 * 1024;
 
 /// A part of a tile that lies in one image.
@@ -66,7 +67,7 @@ impl Planes {
 
     /// Output pixels of one tile.
     fn tile(&self) -> usize {
-        (TILE_ELEMENTS / self.depth().max(1)).clamp(64, 1024).next_multiple_of(16)
+        (TILE_ELEMENTS / self.depth().max(1)).clamp(256, 1024).next_multiple_of(16)
     }
 
     /// The parts of output pixels [from, to) of the batch.
