@@ -4,6 +4,12 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
+    /// There is no text.
+    #[error("the text is empty: give some words to say")]
+    Empty,
+    /// There is text, but no word in it.
+    #[error("nothing to say: the text has no words, only signs")]
+    NothingToSay,
     /// A phoneme string holds a sign that the alphabet lacks.
     #[error("unknown phoneme sign {sign:?} at character {at}: use the signs that `paravox plan` prints")]
     BadPhoneme {

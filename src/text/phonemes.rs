@@ -63,6 +63,35 @@ pub fn kind_of(text: &str) -> SentenceKind {
     })
 }
 
+/// Rewrites plain IPA for American English in the teacher's alphabet; what is in that alphabet stays as it is.
+pub fn from_common_ipa(ipa: &str) -> String {
+    const PAIRS: [(&str, &str); 22] = [
+        ("t͡ʃ", "ʧ"),
+        ("d͡ʒ", "ʤ"),
+        ("tʃ", "ʧ"),
+        ("dʒ", "ʤ"),
+        ("eɪ", "A"),
+        ("aɪ", "I"),
+        ("aʊ", "W"),
+        ("oʊ", "O"),
+        ("əʊ", "O"),
+        ("ɔɪ", "Y"),
+        ("ɝ", "ɜɹ"),
+        ("ɚ", "əɹ"),
+        ("ː", ""),
+        ("g", "ɡ"),
+        ("r", "ɹ"),
+        ("ɾ", "T"),
+        ("ʔ", "t"),
+        ("ɒ", "ɑ"),
+        ("ɫ", "l"),
+        ("'", "ˈ"),
+        ("ʌɪ", "I"),
+        ("ɨ", "ᵻ"),
+    ];
+    PAIRS.iter().fold(ipa.to_string(), |ipa, (plain, own)| ipa.replace(plain, own))
+}
+
 /// The pause that a punctuation mark of the teacher's alphabet stands for.
 pub(super) fn pause_of(sign: char) -> Option<Phoneme> {
     match sign {
@@ -73,9 +102,9 @@ pub(super) fn pause_of(sign: char) -> Option<Phoneme> {
 }
 
 /// Collects symbols and their durations sign by sign.
-struct Folder {
+pub(super) struct Folder {
     kind: SentenceKind,
-    symbols: Vec<Symbol>,
+    pub(super) symbols: Vec<Symbol>,
     durations: Vec<u32>,
     /// Stress mark that has not met its vowel.
     stress: Stress,
@@ -84,12 +113,12 @@ struct Folder {
 }
 
 impl Folder {
-    fn new(kind: SentenceKind, silence: u32) -> Self {
+    pub(super) fn new(kind: SentenceKind, silence: u32) -> Self {
         let symbols = vec![Symbol::pause(Phoneme::Silence, kind)];
         Self { kind, symbols, durations: vec![silence], stress: Stress::None, carry: 0 }
     }
 
-    fn push(&mut self, sign: char, at: usize, duration: u32) -> Result<(), TextError> {
+    pub(super) fn push(&mut self, sign: char, at: usize, duration: u32) -> Result<(), TextError> {
         match sign {
             'ˈ' | 'ˌ' => {
                 self.stress = if sign == 'ˈ' { Stress::Primary } else { Stress::Secondary };
@@ -148,7 +177,7 @@ impl Folder {
         *self.durations.last_mut().expect("the opening silence is always there") += duration;
     }
 
-    fn finish(mut self, silence: u32) -> (Vec<Symbol>, Vec<u32>) {
+    pub(super) fn finish(mut self, silence: u32) -> (Vec<Symbol>, Vec<u32>) {
         self.end_word();
         self.symbols.push(Symbol::pause(Phoneme::Silence, self.kind));
         self.durations.push(silence);

@@ -19,10 +19,42 @@ pub enum Phoneme {
     Comma,
     /// The pause of a full stop, question mark or exclamation mark.
     Stop,
-    P, B, T, D, K, G, Ch, Jh, F, V, Th, Dh, S, Z, Sh, Zh, Hh, M, N, Ng, L, R, W, Y,
+    P,
+    B,
+    T,
+    D,
+    K,
+    G,
+    Ch,
+    Jh,
+    F,
+    V,
+    Th,
+    Dh,
+    S,
+    Z,
+    Sh,
+    Zh,
+    Hh,
+    M,
+    N,
+    Ng,
+    L,
+    R,
+    W,
+    Y,
     /// `T`: the tapped t of "butter".
     Flap,
-    Aa, Ae, Ah, Ao, Eh, Er, Ih, Iy, Uh, Uw,
+    Aa,
+    Ae,
+    Ah,
+    Ao,
+    Eh,
+    Er,
+    Ih,
+    Iy,
+    Uh,
+    Uw,
     /// `ə`.
     Schwa,
     /// `ɐ`: the open schwa of "a" and "about".
@@ -31,23 +63,64 @@ pub enum Phoneme {
     WeakIh,
     /// `ᵊ`: the vowel before a syllabic consonant.
     SyllabicSchwa,
-    Ay, Aw, Ey, Ow, Oy,
+    Ay,
+    Aw,
+    Ey,
+    Ow,
+    Oy,
 }
 
 /// (phoneme, one character of the teacher's alphabet, ARPAbet), in id order; `""` where an alphabet has no sign for it.
 pub const INVENTORY: [(Phoneme, &str, &str); Phoneme::COUNT] = {
     use Phoneme::*;
     [
-        (Silence, "", "SIL"), (Comma, ",", ""), (Stop, ".", ""),
-        (P, "p", "P"), (B, "b", "B"), (T, "t", "T"), (D, "d", "D"), (K, "k", "K"), (G, "ɡ", "G"),
-        (Ch, "ʧ", "CH"), (Jh, "ʤ", "JH"), (F, "f", "F"), (V, "v", "V"), (Th, "θ", "TH"), (Dh, "ð", "DH"),
-        (S, "s", "S"), (Z, "z", "Z"), (Sh, "ʃ", "SH"), (Zh, "ʒ", "ZH"), (Hh, "h", "HH"),
-        (M, "m", "M"), (N, "n", "N"), (Ng, "ŋ", "NG"), (L, "l", "L"), (R, "ɹ", "R"), (W, "w", "W"), (Y, "j", "Y"),
+        (Silence, "", "SIL"),
+        (Comma, ",", ""),
+        (Stop, ".", ""),
+        (P, "p", "P"),
+        (B, "b", "B"),
+        (T, "t", "T"),
+        (D, "d", "D"),
+        (K, "k", "K"),
+        (G, "ɡ", "G"),
+        (Ch, "ʧ", "CH"),
+        (Jh, "ʤ", "JH"),
+        (F, "f", "F"),
+        (V, "v", "V"),
+        (Th, "θ", "TH"),
+        (Dh, "ð", "DH"),
+        (S, "s", "S"),
+        (Z, "z", "Z"),
+        (Sh, "ʃ", "SH"),
+        (Zh, "ʒ", "ZH"),
+        (Hh, "h", "HH"),
+        (M, "m", "M"),
+        (N, "n", "N"),
+        (Ng, "ŋ", "NG"),
+        (L, "l", "L"),
+        (R, "ɹ", "R"),
+        (W, "w", "W"),
+        (Y, "j", "Y"),
         (Flap, "T", "DX"),
-        (Aa, "ɑ", "AA"), (Ae, "æ", "AE"), (Ah, "ʌ", "AH"), (Ao, "ɔ", "AO"), (Eh, "ɛ", "EH"), (Er, "ɜ", "ER"),
-        (Ih, "ɪ", "IH"), (Iy, "i", "IY"), (Uh, "ʊ", "UH"), (Uw, "u", "UW"),
-        (Schwa, "ə", "AX"), (OpenSchwa, "ɐ", ""), (WeakIh, "ᵻ", "IX"), (SyllabicSchwa, "ᵊ", ""),
-        (Ay, "I", "AY"), (Aw, "W", "AW"), (Ey, "A", "EY"), (Ow, "O", "OW"), (Oy, "Y", "OY"),
+        (Aa, "ɑ", "AA"),
+        (Ae, "æ", "AE"),
+        (Ah, "ʌ", "AH"),
+        (Ao, "ɔ", "AO"),
+        (Eh, "ɛ", "EH"),
+        (Er, "ɜ", "ER"),
+        (Ih, "ɪ", "IH"),
+        (Iy, "i", "IY"),
+        (Uh, "ʊ", "UH"),
+        (Uw, "u", "UW"),
+        (Schwa, "ə", "AX"),
+        (OpenSchwa, "ɐ", ""),
+        (WeakIh, "ᵻ", "IX"),
+        (SyllabicSchwa, "ᵊ", ""),
+        (Ay, "I", "AY"),
+        (Aw, "W", "AW"),
+        (Ey, "A", "EY"),
+        (Ow, "O", "OW"),
+        (Oy, "Y", "OY"),
     ]
 };
 
@@ -103,6 +176,17 @@ pub enum Stress {
     Secondary,
     /// `ˈ`.
     Primary,
+}
+
+impl Stress {
+    /// The mark before the vowel in the teacher's alphabet; empty for none.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Secondary => "ˌ",
+            Self::Primary => "ˈ",
+        }
+    }
 }
 
 /// What the sentence does, told by its last punctuation mark: it bends the melody from the first word on.

@@ -1,0 +1,148 @@
+//! Words that the lexicon lacks: by their parts if those are known, else by the letter-to-sound model.
+
+use super::{letter_to_sound::LetterToSound, lexicon::Misaki, normalise::is_unsayable};
+
+/// Beginnings that keep their sound before a known word.
+const PREFIXES: &[(&str, &str)] = &[
+    ("anti", "ˌænti"),
+    ("auto", "ˌɔTO"),
+    ("bio", "bˌIO"),
+    ("co", "kˌO"),
+    ("counter", "kˌWntəɹ"),
+    ("cyber", "sˌIbəɹ"),
+    ("de", "dˌi"),
+    ("dis", "dɪs"),
+    ("eco", "ˌikO"),
+    ("extra", "ˌɛkstɹə"),
+    ("hyper", "hˌIpəɹ"),
+    ("inter", "ˌɪntəɹ"),
+    ("kilo", "kˌɪlO"),
+    ("macro", "mˌækɹO"),
+    ("mega", "mˌɛɡə"),
+    ("meta", "mˌɛTə"),
+    ("micro", "mˌIkɹO"),
+    ("mini", "mˌɪni"),
+    ("mis", "mɪs"),
+    ("mono", "mˌɑnO"),
+    ("multi", "mˌʌlti"),
+    ("nano", "nˌænO"),
+    ("neo", "nˌiO"),
+    ("neuro", "nˌʊɹO"),
+    ("non", "nɑn"),
+    ("out", "Wt"),
+    ("over", "ˌOvəɹ"),
+    ("photo", "fˌOTO"),
+    ("post", "pˌOst"),
+    ("pre", "pɹˌi"),
+    ("pro", "pɹˌO"),
+    ("pseudo", "sˌudO"),
+    ("re", "ɹˌi"),
+    ("semi", "sˌɛmi"),
+    ("sub", "sʌb"),
+    ("super", "sˌupəɹ"),
+    ("tele", "tˌɛlə"),
+    ("trans", "tɹˌænz"),
+    ("ultra", "ˌʌltɹə"),
+    ("un", "ʌn"),
+    ("under", "ˌʌndəɹ"),
+];
+
+/// Endings that keep their sound after a known word, with what is put back to find the word.
+const SUFFIXES: &[(&str, &[&str], &str)] = &[
+    ("ers", &["", "e"], "əɹz"),
+    ("er", &["", "e"], "əɹ"),
+    ("est", &["", "e"], "əst"),
+    ("ly", &[""], "li"),
+    ("ness", &[""], "nəs"),
+    ("less", &[""], "ləs"),
+    ("ful", &[""], "fᵊl"),
+    ("able", &["", "e"], "əbᵊl"),
+    ("ish", &["", "e"], "ɪʃ"),
+    ("ism", &["", "e"], "ˌɪzəm"),
+    ("ist", &["", "e"], "ɪst"),
+    ("ists", &["", "e"], "ɪsts"),
+    ("ment", &[""], "mənt"),
+    ("ship", &[""], "ʃˌɪp"),
+    ("hood", &[""], "hˌʊd"),
+    ("like", &[""], "lˌIk"),
+    ("wise", &[""], "wˌIz"),
+    ("proof", &[""], "pɹˌuf"),
+    ("izer", &["", "e"], "ˌIzəɹ"),
+    ("ize", &["", "e"], "ˌIz"),
+    ("ized", &["", "e"], "ˌIzd"),
+    ("izes", &["", "e"], "ˌIzᵻz"),
+    ("izing", &["", "e"], "ˌIzɪŋ"),
+];
+
+/// Says a word of ASCII letters, apostrophes and hyphens; never empty if it has a letter.
+pub(super) fn pronounce(word: &str, misaki: &Misaki) -> String {
+    let parts = word.split('-').filter(|part| !part.is_empty());
+    let said: Vec<String> = parts.map(|part| whole(part, misaki)).collect();
+    // In a compound with a hyphen the later parts are stressed less.
+    said.concat()
+}
+
+fn whole(word: &str, misaki: &Misaki) -> String {
+    if let Some(ipa) = misaki.word(word).or_else(|| misaki.word(&word.to_lowercase())) {
+        return ipa;
+    }
+    let word = word.trim_matches('\'').to_lowercase();
+    if let Some(stem) = word.strip_suffix("'s") {
+        return misaki.g2p.lexicon.append_s(&whole(stem, misaki));
+    }
+    let letters: String = word.chars().filter(char::is_ascii_alphabetic).collect();
+    if letters.len() < 2 || is_unsayable(&letters) && !letters.contains('y') && letters.len() < 6 {
+        return misaki.spell(&letters, "");
+    }
+    by_parts(&letters, misaki).unwrap_or_else(|| by_model(&letters, misaki))
+}
+
+fn by_model(letters: &str, misaki: &Misaki) -> String {
+    let ipa = LetterToSound::shipped().pronounce(letters);
+    let has_vowel = ipa.chars().any(|c| super::Phoneme::from_ipa(c).is_some_and(super::Phoneme::is_vowel));
+    if has_vowel { ipa } else { misaki.spell(letters, "") }
+}
+
+/// A known word with a prefix or a suffix, or two known words in one.
+fn by_parts(word: &str, misaki: &Misaki) -> Option<String> {
+    let known = |part: &str| if part.len() > 2 { misaki.word(part) } else { None };
+    for (prefix, ipa) in PREFIXES {
+        if let Some(stem) = word.strip_prefix(prefix).filter(|stem| stem.len() > 3 && misaki.has_gold(stem)) {
+            return known(stem).map(|said| format!("{ipa}{said}"));
+        }
+    }
+    for (suffix, ends, ipa) in SUFFIXES {
+        let Some(stem) = word.strip_suffix(suffix) else { continue };
+        // "blogger": the doubled letter is of the spelling only.
+        let single = stem.strip_suffix(|c: char| stem.ends_with(&format!("{c}{c}")));
+        let stems = ends.iter().map(|end| format!("{stem}{end}")).chain(single.map(str::to_string));
+        for stem in stems.filter(|stem| stem.len() > 2 && misaki.has_gold(stem)) {
+            if let Some(said) = known(&stem) {
+                return Some(flap(&said, ipa));
+            }
+        }
+    }
+    compound(word, misaki)
+}
+
+/// Two words in one, the first stressed: "datacenter". The more even cut wins.
+fn compound(word: &str, misaki: &Misaki) -> Option<String> {
+    let cuts = (3..word.len().saturating_sub(2)).filter(|&cut| {
+        let (first, second) = word.split_at(cut);
+        let long = first.len() > 3 && second.len() > 3 || first.len().max(second.len()) > 4 && word.len() > 8;
+        long && misaki.has_gold(first)
+            && (misaki.has_gold(second) || second.strip_suffix('s').is_some_and(|s| s.len() > 3 && misaki.has_gold(s)))
+    });
+    let cut = cuts.min_by_key(|&cut| cut.abs_diff(word.len() - cut))?;
+    let (first, second) = (misaki.word(&word[..cut])?, misaki.word(&word[cut..])?);
+    Some(first + &second.replace('ˈ', "ˌ"))
+}
+
+/// Joins an ending; a t between vowels is tapped, as in "cat" and "catty".
+fn flap(stem: &str, ending: &str) -> String {
+    let vowel = |c: Option<char>| c.and_then(super::Phoneme::from_ipa).is_some_and(super::Phoneme::is_vowel);
+    match stem.strip_suffix('t') {
+        Some(head) if vowel(head.chars().next_back()) && vowel(ending.chars().next()) => format!("{head}T{ending}"),
+        _ => format!("{stem}{ending}"),
+    }
+}

@@ -1,0 +1,184 @@
+//! Sentences of a text of any length, one at a time.
+
+use std::ops::Range;
+
+use super::normalise::ends_abbreviation;
+
+/// Longer sentences are cut at a comma, or at a space, so that the memory for one of them is bounded. In bytes.
+const LONG: usize = 400;
+
+/// A run without any space, such as an address, is cut only beyond this many bytes.
+const LONGEST: usize = 4 * LONG;
+
+/// The byte ranges of the sentences of `text`, in order.
+///
+/// Together they hold all of the text but white space. A full stop ends no sentence inside of a number or an address,
+/// after an abbreviation, or before a small letter. An empty line ends a sentence, a plain line break does not, unless
+/// an item of a list follows.
+pub(super) fn sentences(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + text[at..].find(|c: char| !c.is_whitespace())?;
+        let end = sentence_end(text, start);
+        at = end;
+        Some(start..start + text[start..end].trim_end().len())
+    })
+}
+
+/// Where the sentence that begins at `start` ends; beyond `start`.
+fn sentence_end(text: &str, start: usize) -> usize {
+    let rest = &text[start..];
+    // The best places so far to cut a sentence that turns out too long.
+    let (mut comma, mut space) = (None, None);
+    let mut speakable = false;
+    let mut inline = false;
+    let mut signs = rest.char_indices().peekable();
+    while let Some((at, sign)) = signs.next() {
+        let after = at + sign.len_utf8();
+        let tail = &rest[after..];
+        if rest[at..].starts_with("[[")
+            && rest[at..].get(..LONG.min(rest.len() - at)).is_none_or(|near| near.contains("]]"))
+        {
+            inline = true;
+        } else if rest[..after].ends_with("]]") {
+            inline = false;
+        }
+        speakable |= sign.is_alphanumeric();
+        if !inline {
+            if speakable && ends_here(rest, at, sign) {
+                return start + with_closing_junk(rest, after);
+            }
+            if sign.is_whitespace() && at > LONG / 2 && !inside_number(&rest[..at], tail) {
+                let pause = rest[..at].ends_with([',', ';', ':', '—', '–', ')']);
+                if pause { comma = Some(after) } else { space = Some(after) }
+            }
+        }
+        let cut = comma.or(space).unwrap_or(after);
+        if after >= LONGEST || (after >= LONG && cut < after) {
+            return start + cut;
+        }
+    }
+    text.len()
+}
+
+/// Whether a sentence ends with the sign at `at`.
+fn ends_here(rest: &str, at: usize, sign: char) -> bool {
+    let after = &rest[at + sign.len_utf8()..];
+    match sign {
+        '\n' => {
+            let next = after.trim_start_matches([' ', '\t', '\r']);
+            let item = next.starts_with(['-', '*', '•', '#'])
+                || next
+                    .find(". ")
+                    .is_some_and(|dot| dot > 0 && dot < 4 && next[..dot].bytes().all(|b| b.is_ascii_digit()));
+            next.starts_with('\n') || item
+        }
+        '\u{2029}' | '。' | '！' | '？' | '｡' => true,
+        '.' | '?' | '!' | '…' => is_mark_of_end(rest, at, sign, after),
+        // The marks that end the sentence may stand inside of quotes and brackets.
+        '"' | '”' | '’' | '\'' | ')' | ']' | '»' => {
+            let inner = rest[..at].trim_end_matches(['"', '”', '’', '\'', ')', ']', '»']);
+            let Some(mark) = inner.chars().next_back().filter(|c| matches!(c, '.' | '?' | '!' | '…')) else {
+                return false;
+            };
+            is_mark_of_end(rest, inner.len() - mark.len_utf8(), mark, after)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a mark at `at`, with `after` behind it and any closing quotes, ends a sentence.
+fn is_mark_of_end(rest: &str, at: usize, mark: char, after: &str) -> bool {
+    if !after.is_empty() && !after.starts_with(char::is_whitespace) {
+        return false;
+    }
+    let next = after.trim_start();
+    let continues = next
+        .trim_start_matches(['"', '“', '‘', '\'', '('])
+        .starts_with(|c: char| c.is_lowercase() || c == ',' || c == ';');
+    if continues {
+        return false;
+    }
+    mark != '.' || !ends_abbreviation(&rest[..=at], next)
+}
+
+/// Whether a space stands between two groups of digits.
+fn inside_number(before: &str, after: &str) -> bool {
+    before.ends_with(|c: char| c.is_ascii_digit()) && after.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The end of the sentence with what follows it, if nothing can be said there any more: "Bye. 😀".
+fn with_closing_junk(rest: &str, end: usize) -> usize {
+    let junk = rest[end..].char_indices().take(LONG).find(|(_, c)| c.is_alphanumeric());
+    if junk.is_none() && rest.len() - end < LONG { rest.len() } else { end }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(text: &str) -> Vec<&str> {
+        sentences(text).map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn sentences_end_where_a_reader_stops() {
+        for (text, expected) in [
+            ("Hello. How are you? Fine!", vec!["Hello.", "How are you?", "Fine!"]),
+            ("Dr. Smith paid $3.50. He left.", vec!["Dr. Smith paid $3.50.", "He left."]),
+            ("He lives on Elm Dr. Nobody knows.", vec!["He lives on Elm Dr.", "Nobody knows."]),
+            ("It is 5 p.m. We go.", vec!["It is 5 p.m.", "We go."]),
+            ("At 5 p.m. we go.", vec!["At 5 p.m. we go."]),
+            ("The U.S. Army won. The U.K. The end.", vec!["The U.S. Army won.", "The U.K.", "The end."]),
+            ("Bring tea, e.g. Assam. Thanks.", vec!["Bring tea, e.g. Assam.", "Thanks."]),
+            ("Cats, dogs, etc. They play.", vec!["Cats, dogs, etc.", "They play."]),
+            ("\"Stop!\" he said. \"Go on.\" She went.", vec!["\"Stop!\" he said.", "\"Go on.\"", "She went."]),
+            ("Wait... what? So… no.", vec!["Wait... what?", "So… no."]),
+            ("One line\nand the next.\n\nA title\n\nText", vec!["One line\nand the next.", "A title", "Text"]),
+            ("Buy:\n- milk\n- eggs\n1. one\n2. two", vec!["Buy:", "- milk", "- eggs", "1. one", "2. two"]),
+            ("See https://a.io/b.c?d. Now.", vec!["See https://a.io/b.c?d.", "Now."]),
+            ("J. R. R. Tolkien wrote. No. 5 is alive.", vec!["J. R. R. Tolkien wrote.", "No. 5 is alive."]),
+            ("Bye. 😀", vec!["Bye. 😀"]),
+            ("😀 Hi. (Really.) Yes.", vec!["😀 Hi.", "(Really.)", "Yes."]),
+            ("Say [[həlˈO. wˈɜɹld]] now. Ok.", vec!["Say [[həlˈO. wˈɜɹld]] now.", "Ok."]),
+            ("", vec![]),
+            ("  \n ", vec![]),
+        ] {
+            assert_eq!(split(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_very_long_sentence_is_cut_at_commas_else_at_spaces() {
+        let clauses = "word ".repeat(20).trim_end().to_string() + ", ";
+        let text = clauses.repeat(20);
+        let parts = split(&text);
+        assert!(parts.len() > 3);
+        for part in &parts {
+            assert!(part.len() <= LONG && part.ends_with(','), "{part}");
+        }
+        let text = "10 000 000 men ".repeat(200);
+        for part in split(&text) {
+            assert!(part.len() <= LONG && part.starts_with("10 000 000 men") || part.starts_with("men 10"), "{part}");
+        }
+        let address = format!("Go to https://example.com/{} now.", "a".repeat(700));
+        assert!(split(&address).iter().any(|part| part.contains(&"a".repeat(700))));
+        let parts = sentences(&"x".repeat(100_000)).count();
+        assert!(parts >= 100_000 / LONGEST);
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_cover_the_text_in_order(text in "([a-zA-Z0-9.,?! \n\"'…é😀\\[\\]-]|\\PC){0,300}") {
+            let mut at = 0;
+            for range in sentences(&text) {
+                prop_assert!(range.start >= at && range.end > range.start);
+                prop_assert!(text[at..range.start].trim().is_empty());
+                at = range.end;
+            }
+            prop_assert!(text[at..].trim().is_empty());
+        }
+    }
+}
