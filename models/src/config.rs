@@ -11,9 +11,13 @@ use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 2] = [
+const PRESETS: [(&str, &str); 6] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
+    ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
+    ("lips-paper", include_str!("../configs/lips-paper.toml")),
+    ("discriminator-light", include_str!("../configs/discriminator-light.toml")),
+    ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
 ];
 
 /// The nets of a voice.
@@ -36,6 +40,15 @@ pub struct VoiceConfig {
 pub struct LipsConfig {
     /// Positions a second of the motion grid.
     pub motion_hz: f64,
+    /// Whether the model keeps two maps that the published one holds but never uses, so that parameter counts agree.
+    #[serde(default)]
+    pub published_leftovers: bool,
+    /// The lips' own text encoder, as published; absent where they read the states of the voice's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<TextEncoderConfig>,
+    /// The lips' own durations, as published (in video frames); absent where they follow the voice's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<DurationConfig>,
     /// An image of a person to an identity.
     pub identity: IdentityConfig,
     /// States on the motion grid to motion vectors.

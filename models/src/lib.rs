@@ -9,7 +9,7 @@
 //! | [`identity_encoder`], [`motion_decoder`], [`image_decoder`] | states and an image of a person to images of lips |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
-//! | [`losses`] | what they are trained on |
+//! | [`losses`], [`discriminator`] | what they are trained on |
 //! | [`params`], [`mode`] | variables and randomness of training |
 //! | [`weights`] | shipped weights |
 //!
@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod config;
+pub mod discriminator;
 pub mod duration_predictor;
 pub mod identity_encoder;
 pub mod image_decoder;

@@ -2,12 +2,12 @@
 //! section 3.3).
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
+use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{
-    Activation, Embedding, FeedForward, FeedForwardConfig, LayerNorm, Linear, LinearConfig, apply_mask,
-    repeat_over_time,
+    Activation, Embedding, FeedForward, FeedForwardConfig, FftConfig, FftStack, LayerNorm, Linear, LinearConfig,
+    apply_mask, repeat_over_time, sinusoid,
 };
 use crate::length_regulator::PLACE_FEATURES;
 use crate::mode::Mode;
@@ -39,6 +39,8 @@ pub struct MotionConfig {
 pub enum MotionStack {
     /// Convolutions with bounded context: the light preset.
     Conv(FeedForwardConfig),
+    /// Attention over the whole sentence, with sinusoids of a learned weight added: as published.
+    Fft(FftConfig),
 }
 
 /// Decodes motion for all positions at once.
@@ -47,18 +49,20 @@ pub struct MotionDecoder {
     input: Option<Linear>,
     viseme: Option<Embedding>,
     stack: Stack,
-    norm: LayerNorm,
     state_dropout: f64,
     context: usize,
 }
 
 #[derive(Debug, Clone)]
 enum Stack {
-    Conv(Vec<FeedForward>),
+    Conv(Vec<FeedForward>, LayerNorm),
+    /// The scalar weighs the sinusoids.
+    Fft(FftStack, Tensor),
 }
 
 impl MotionDecoder {
-    /// Reads `input` (with place features), `viseme` (with visemes), `block.N` and `norm`.
+    /// Reads `input` (with place features), `viseme` (with visemes), `block.N` and `norm`; with FFT blocks also
+    /// `alpha` (1).
     ///
     /// # Errors
     /// No place features, and states of another width than the blocks.
@@ -78,11 +82,15 @@ impl MotionDecoder {
             MotionStack::Conv(stack) => {
                 let layers =
                     (0..stack.blocks).map(|i| FeedForward::new(cfg.width, stack, Activation::Gelu, blocks.pp(i)));
-                (Stack::Conv(layers.collect::<Result<_>>()?), stack.context())
+                let norm = LayerNorm::new(cfg.width, EPS, vb.pp("norm"))?;
+                (Stack::Conv(layers.collect::<Result<_>>()?, norm), stack.context())
+            }
+            MotionStack::Fft(stack) => {
+                let alpha = vb.get_with_hints(1, "alpha", Init::Const(1.))?;
+                (Stack::Fft(FftStack::new(cfg.width, stack, EPS, vb)?, alpha), usize::MAX)
             }
         };
-        let norm = LayerNorm::new(cfg.width, EPS, vb.pp("norm"))?;
-        Ok(Self { input, viseme, stack, norm, state_dropout: cfg.state_dropout, context })
+        Ok(Self { input, viseme, stack, state_dropout: cfg.state_dropout, context })
     }
 
     /// How many positions on each side an output depends on; `usize::MAX` where attention sees the whole sentence.
@@ -141,12 +149,16 @@ impl MotionDecoder {
         }
         xs = apply_mask(&(xs + repeat_over_time(identity_vector, positions)?)?, mask)?;
         match &self.stack {
-            Stack::Conv(blocks) => {
+            Stack::Conv(blocks, norm) => {
                 for block in blocks {
                     xs = block.forward(&xs, mask, mode)?;
                 }
+                apply_mask(&norm.forward(&xs)?, mask)
+            }
+            Stack::Fft(stack, alpha) => {
+                let places = sinusoid(positions, xs.dim(2)?, xs.device())?.broadcast_mul(alpha)?;
+                stack.forward(&xs.broadcast_add(&places)?, mask, mode)
             }
         }
-        apply_mask(&self.norm.forward(&xs)?, mask)
     }
 }

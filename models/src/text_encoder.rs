@@ -4,8 +4,11 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::layers::{ConvNextBlock, ConvNextConfig, Embedding, apply_mask};
+use crate::layers::{ConvNextBlock, ConvNextConfig, Embedding, FftConfig, FftStack, apply_mask, sinusoid};
 use crate::mode::Mode;
+
+/// The last LayerNorm of the published encoder, smaller than f32 can tell from 0 beside any real variance.
+const PUBLISHED_EPS: f64 = 1e-12;
 
 /// What a [`TextEncoder`] is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +28,8 @@ pub struct TextEncoderConfig {
 pub enum EncoderStack {
     /// Convolutions with bounded context: the light preset.
     ConvNext(ConvNextConfig),
+    /// Attention over the whole sentence, on embeddings scaled by sqrt(width) with sinusoids added: as published.
+    Fft(FftConfig),
 }
 
 /// Embeds symbols and lets each see its neighbours.
@@ -37,10 +42,11 @@ pub struct TextEncoder {
 #[derive(Debug, Clone)]
 enum Stack {
     ConvNext(Vec<ConvNextBlock>),
+    Fft(FftStack),
 }
 
 impl TextEncoder {
-    /// Reads `feature.0`, `feature.1`, ... and `block.0`, `block.1`, ...
+    /// Reads `feature.0`, `feature.1`, ... and `block.0`, `block.1`, ...; with FFT blocks also `norm`
     pub fn new(cfg: &TextEncoderConfig, vb: VarBuilder) -> Result<Self> {
         let stdev = (cfg.width as f64).powf(-0.5);
         let features = cfg.vocab.iter().enumerate();
@@ -51,6 +57,7 @@ impl TextEncoder {
         }
         let stack = match &cfg.stack {
             EncoderStack::ConvNext(stack) => Stack::ConvNext(stack.build(cfg.width, vb.pp("block"))?),
+            EncoderStack::Fft(stack) => Stack::Fft(FftStack::new(cfg.width, stack, PUBLISHED_EPS, vb)?),
         };
         Ok(Self { features, stack })
     }
@@ -85,8 +92,14 @@ impl TextEncoder {
                 for block in blocks {
                     states = block.forward(&states, Some(mask), mode)?;
                 }
+                apply_mask(&states, Some(mask))
+            }
+            Stack::Fft(stack) => {
+                let (_, symbols, width) = states.dims3()?;
+                let places = sinusoid(symbols, width, states.device())?;
+                states = (states * (width as f64).sqrt())?.broadcast_add(&places)?;
+                stack.forward(&states, Some(mask), mode)
             }
         }
-        apply_mask(&states, Some(mask))
     }
 }
