@@ -61,7 +61,7 @@ pub(crate) fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>
         let Some((_, rounding)) = tries.iter().find(fits) else {
             panic!("{name}: gradient {expected}, finite differences and their rounding {tries:?}");
         };
-        compared += usize::from(expected.abs() > 20. * rounding);
+        compared += usize::from(expected.abs() > 10. * rounding);
     }
     compared
 }
