@@ -47,7 +47,8 @@ fn face(width: u32, height: u32, mouth_open: f64) -> Picture {
         for x in 0..width {
             let (u, v) = (f64::from(x) / f64::from(width) - 0.5, f64::from(y) / f64::from(height) - 0.5);
             let skin = (1.0 - 2.0 * (u * u + v * v)).max(0.2);
-            let grain = f64::from((x * 7919 + y * 104_729) * 2_654_435_761_u32.wrapping_mul(x ^ y) >> 28) - 8.0;
+            let grain =
+                f64::from((x * 7919 + y * 104_729).wrapping_mul(2_654_435_761_u32.wrapping_mul(x ^ y)) >> 28) - 8.0;
             let lips = u * u / 0.03 + (v - 0.2) * (v - 0.2) / (0.001 + 0.01 * mouth_open) < 1.0;
             let colour = if lips { [150.0, 40.0, 50.0] } else { [220.0 * skin, 170.0 * skin, 140.0 * skin] };
             rgb.extend(colour.map(|value| (value + 0.5 * grain).clamp(0.0, 255.0) as u8));

@@ -55,7 +55,7 @@ fn units(sentence: &Cue, words: &[&Cue]) -> Vec<Unit> {
             .map(|word| Unit { text: word.text.clone(), start_sample: word.start_sample, end_sample: word.end_sample })
             .collect(),
     };
-    units.iter().flat_map(|unit| pieces(unit)).collect()
+    units.iter().flat_map(pieces).collect()
 }
 
 /// Cuts the sentence's own text before each word. Words said from the same bytes ("2024") stay one unit. `None` where the

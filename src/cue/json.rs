@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Cue, CueKind, CueList};
+use super::{CueKind, CueList};
 
 /// The JSON document; see the module.
 #[derive(Debug, Serialize)]
@@ -71,6 +71,7 @@ fn seconds(list: &CueList, samples: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cue::Cue;
     use crate::timeline::Timeline;
 
     #[test]
