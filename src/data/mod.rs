@@ -29,7 +29,7 @@ mod folder;
 pub mod lips;
 pub mod prepare;
 pub mod speech;
-mod video;
+pub(crate) mod video;
 
 pub use error::DataError;
 pub use lips::{LipsDataset, LipsItem};

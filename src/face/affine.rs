@@ -14,6 +14,12 @@ impl Affine {
         Self([scale, 0.0, dx, 0.0, scale, dy])
     }
 
+    /// This map, then a move by `(dx, dy)`.
+    pub fn moved(self, dx: f32, dy: f32) -> Self {
+        let [a, b, c, d, e, f] = self.0;
+        Self([a, b, c + dx, d, e, f + dy])
+    }
+
     /// The image of a point.
     pub fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         let [a, b, c, d, e, f] = self.0;
@@ -41,6 +47,7 @@ mod tests {
         let affine = Affine([1.5, -0.25, 40.0, 0.3, 2.0, -7.0]);
         let back = affine.inverse().expect("invertible").apply(affine.apply([12.5, 70.25]));
         assert!((back[0] - 12.5).abs() < 1e-4 && (back[1] - 70.25).abs() < 1e-4, "{back:?}");
+        assert_eq!(affine.moved(2.0, -1.0).apply([0.0, 0.0]), [42.0, -8.0]);
         for flat in [[1.0, 2.0, 0.0, 2.0, 4.0, 0.0], [0.0; 6], [f32::NAN, 0.0, 0.0, 0.0, 1.0, 0.0]] {
             assert!(Affine(flat).inverse().is_none(), "{flat:?}");
         }

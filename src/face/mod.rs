@@ -1,12 +1,21 @@
 //! Faces: the picture that the lips are set back into.
 //!
 //! ParaLip draws a crop of 160 x 80 pixels around the mouth, cut from a face scaled to 256 x 256. [`Affine`] is the map
-//! from such a crop to the picture that it belongs to.
+//! from such a crop to the picture that it belongs to; a [`FaceAsset`] is a whole face with its identity crop, and a
+//! [`Compositor`] sets any other crop back into it. [`build()`] makes a face out of a clip.
 
 mod affine;
+mod asset;
+mod build;
+mod compositor;
+mod error;
 pub(crate) mod warp;
 
 pub use affine::Affine;
+pub use asset::FaceAsset;
+pub use build::{BuildOptions, build};
+pub use compositor::Compositor;
+pub use error::FaceError;
 
 /// Width of a lip crop in pixels.
 pub const CROP_WIDTH: usize = 160;

@@ -22,6 +22,8 @@ const CHIN: usize = 8;
 const BRIDGE: usize = 27;
 const NOSE: usize = 33;
 const MOUTH: usize = 48;
+const MOUTH_CORNERS: (usize, usize) = (48, 54);
+const INNER_LIPS: [(usize, usize); 3] = [(61, 67), (62, 66), (63, 65)];
 
 /// A face of fewer pixels is a fault of the landmarks, or of no use.
 const MIN_FACE_PX: f32 = 40.0;
@@ -49,9 +51,16 @@ pub(super) fn affines(faces: &[Face]) -> Option<Vec<Affine>> {
 }
 
 /// Height of a face in pixels of its picture.
-pub(super) fn face_height(face: &Face) -> f32 {
+fn face_height(face: &Face) -> f32 {
     let [dx, dy] = [face[CHIN][0] - face[BRIDGE][0], face[CHIN][1] - face[BRIDGE][1]];
     dx.hypot(dy) / BRIDGE_TO_CHIN
+}
+
+/// How far the inner edges of the lips are apart, as a part of the width of the mouth.
+pub(super) fn lip_opening(face: &Face) -> f32 {
+    let distance = |a: usize, b: usize| (face[a][0] - face[b][0]).hypot(face[a][1] - face[b][1]);
+    let inner = INNER_LIPS.iter().map(|&(upper, lower)| distance(upper, lower)).sum::<f32>() / INNER_LIPS.len() as f32;
+    inner / distance(MOUTH_CORNERS.0, MOUTH_CORNERS.1).max(1.0)
 }
 
 /// The mouth of a face in crop pixels.

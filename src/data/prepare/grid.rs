@@ -5,13 +5,14 @@
 //! `landmarks.npz` has `SPEAKER/CLIP` arrays of dlib's 68 points.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::landmarks::{self, Face};
-use super::lines;
+use super::{crop, lines};
 use crate::data::{DataError, Result, Split};
+use crate::face::Affine;
 use crate::text::{Phoneme, SentenceKind, Stress, Symbol};
 
 /// Video frames a second of every clip of GRID.
@@ -30,13 +31,15 @@ struct PhonesRow {
 
 /// One clip, not yet decoded.
 #[derive(Debug)]
-pub(super) struct GridClip {
-    pub(super) speaker: String,
-    pub(super) clip: String,
+pub(crate) struct GridClip {
+    pub(crate) speaker: String,
+    pub(crate) clip: String,
     pub(super) text: String,
     pub(super) split: Split,
     words: Option<Vec<(String, Vec<Phone>)>>,
-    pub(super) faces: Option<Vec<Face>>,
+    /// Width and height of its picture.
+    size: [u32; 2],
+    faces: Option<Vec<Face>>,
 }
 
 /// The clips of a corpus in the order of `clips.tsv`; `speakers` limits them.
@@ -54,9 +57,16 @@ pub(super) fn clips(corpus: &Path, speakers: Option<&[String]>) -> Result<Vec<Gr
     let mut clips = Vec::new();
     for (number, line) in lines(&path)?.into_iter().skip(1) {
         let fields: Vec<&str> = line.split('\t').collect();
-        let (&[speaker, clip, _, _, _, text], Some(split)) =
-            (fields.as_slice(), fields.get(4).and_then(|split| split_of(split)))
-        else {
+        let fields = match *fields.as_slice() {
+            [speaker, clip, width, height, split, text] => width
+                .parse()
+                .ok()
+                .zip(height.parse().ok())
+                .zip(split_of(split))
+                .map(|(size, split)| (speaker, clip, size, split, text)),
+            _ => None,
+        };
+        let Some((speaker, clip, (width, height), split, text)) = fields else {
             let why = format!("line {number} is not: speaker, clip, width, height, train or test, text");
             return Err(DataError::Corpus { why, path });
         };
@@ -67,12 +77,18 @@ pub(super) fn clips(corpus: &Path, speakers: Option<&[String]>) -> Result<Vec<Gr
                 clip: clip.into(),
                 text: text.into(),
                 split,
+                size: [width, height],
                 words: words.remove(&key),
                 faces: faces.remove(&key),
             });
         }
     }
     Ok(clips)
+}
+
+/// The clips of one speaker.
+pub(crate) fn clips_of(corpus: &Path, speaker: &str) -> Result<Vec<GridClip>> {
+    clips(corpus, Some(&[speaker.to_string()]))
 }
 
 fn split_of(name: &str) -> Option<Split> {
@@ -84,6 +100,37 @@ fn split_of(name: &str) -> Option<Split> {
 }
 
 impl GridClip {
+    /// The file of the clip.
+    pub(crate) fn video(&self, corpus: &Path) -> PathBuf {
+        corpus.join(&self.speaker).join(format!("{}.mp4", self.clip))
+    }
+
+    /// Pixels of its picture.
+    pub(crate) fn area(&self) -> u32 {
+        self.size[0].saturating_mul(self.size[1])
+    }
+
+    /// Landmarks of every video frame, where the clip has any.
+    pub(super) fn faces(&self) -> Option<&[Face]> {
+        self.faces.as_deref()
+    }
+
+    /// The map from crop to picture of every video frame, or `None` without landmarks of a face.
+    pub(crate) fn affines(&self) -> Option<Vec<Affine>> {
+        crop::affines(self.faces()?)
+    }
+
+    /// How far the lips are open in each of the first `n` video frames, as a part of their width.
+    pub(crate) fn lip_openings(&self, n: usize) -> Option<Vec<f32>> {
+        Some(self.faces()?.get(..n)?.iter().map(crop::lip_opening).collect())
+    }
+
+    /// When the first phone that is no silence begins.
+    pub(crate) fn first_sound_s(&self) -> Option<f32> {
+        let phones = self.words.as_ref()?.iter().flat_map(|(_, phones)| phones);
+        phones.into_iter().find(|(sign, ..)| Phoneme::from_arpabet(sign) != Some(Phoneme::Silence)).map(|phone| phone.1)
+    }
+
     /// The symbols of the clip and the times of their edges in seconds, from 0 to `end_s`.
     pub(super) fn symbols(&self, end_s: f32) -> Result<(Vec<Symbol>, Vec<f32>)> {
         let id = format!("{}/{}", self.speaker, self.clip);

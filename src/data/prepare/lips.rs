@@ -95,12 +95,11 @@ fn sources(options: &LipsOptions) -> Result<Vec<Source>> {
 
 fn read_grid(corpus: &Path, clip: &GridClip) -> Result<Clip> {
     let refuse = |why: &str| DataError::item(&format!("{}/{}", clip.speaker, clip.clip), why);
-    let faces = clip.faces.as_deref().ok_or_else(|| refuse("landmarks.npz does not have it"))?;
-    let mut affines = crop::affines(faces).ok_or_else(|| refuse("its landmarks show no face"))?;
-    let path = corpus.join(&clip.speaker).join(format!("{}.mp4", clip.clip));
+    let faces = clip.faces().ok_or_else(|| refuse("landmarks.npz does not have it"))?;
+    let mut affines = clip.affines().ok_or_else(|| refuse("its landmarks show no face"))?;
     let mut pixels = Vec::with_capacity(affines.len() * CROP_BYTES);
     let mut picture_size = [0; 2];
-    let n_pictures = video::each_picture(&path, |k, picture| {
+    let n_pictures = video::each_picture(&clip.video(corpus), |k, picture| {
         if let Some(affine) = affines.get(k) {
             let size = [picture.width() as usize, picture.height() as usize];
             let warp = Warp::new(size, affine, all_pixels(CROP_WIDTH, CROP_HEIGHT));

@@ -20,10 +20,13 @@ mod grid;
 mod landmarks;
 pub mod lips;
 mod ljspeech;
+#[cfg(test)]
+pub(crate) mod small_grid;
 pub mod speech;
 mod tcd_timit;
 mod teacher;
 
+pub(crate) use grid::{GridClip, clips_of as grid_clips};
 pub use lips::{LipsOptions, lips};
 pub use speech::{SpeechOptions, speech};
 

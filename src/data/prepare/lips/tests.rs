@@ -1,9 +1,8 @@
 use std::fs;
-use std::io::Write as _;
-use std::process::Command;
 
 use image::RgbImage;
 
+use super::super::small_grid::{self, SmallClip};
 use super::*;
 use crate::data::LipsDataset;
 use crate::text::Phoneme;
@@ -53,51 +52,12 @@ fn the_tcd_timit_layout_is_read_and_black_crops_are_handled() {
     assert_eq!(test.landmarks, None);
 }
 
-/// `landmarks.npz` with one face a clip that does not move: nose at (60, 50), 62 pixels from bridge to chin.
-fn write_landmarks(corpus: &Path, clips: &[&str], video_frames: usize) {
-    let mut face = [[60u16 * 10, 70 * 10]; 68];
-    face[33] = [60 * 10, 50 * 10];
-    face[27] = [60 * 10, 30 * 10];
-    face[8] = [60 * 10, 92 * 10];
-    let mut zip = zip::ZipWriter::new(fs::File::create(corpus.join("landmarks.npz")).unwrap());
-    for clip in clips {
-        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        zip.start_file(format!("{clip}.npy"), stored).unwrap();
-        let header =
-            format!("{{'descr': '<u2', 'fortran_order': False, 'shape': ({video_frames}, 68, 2), }}\n").into_bytes();
-        zip.write_all(b"\x93NUMPY\x01\x00").unwrap();
-        zip.write_all(&(header.len() as u16).to_le_bytes()).unwrap();
-        zip.write_all(&header).unwrap();
-        for value in [face; 1].repeat(video_frames).as_flattened().as_flattened() {
-            zip.write_all(&value.to_le_bytes()).unwrap();
-        }
-    }
-    zip.finish().unwrap();
-}
-
 #[test]
 fn the_grid_layout_is_read_and_crops_are_where_the_landmarks_say() {
     let dir = tempfile::tempdir().unwrap();
     let corpus = dir.path().join("corpus");
-    fs::create_dir_all(corpus.join("s9")).unwrap();
-    // A ramp from left to right, one level a pixel: the crop's brightness tells where it was cut.
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "nullsrc=s=128x96:r=25:d=0.4,format=gray,geq=lum=60+X"])
-        .args(["-c:v", "ffv1", "-pix_fmt", "gray", "-f", "matroska"])
-        .arg(corpus.join("s9/one.mp4"))
-        .status();
-    if !made.is_ok_and(|status| status.success()) {
-        // Without ffmpeg, preparation must say so.
-        fs::write(corpus.join("s9/one.mp4"), b"").unwrap();
-    }
-    fs::write(
-        corpus.join("clips.tsv"),
-        "speaker\tclip\twidth\theight\tsplit\ttext\ns9\tone\t128\t96\ttest\tby\ns9\ttwo\t128\t96\ttrain\tby\n",
-    )
-    .unwrap();
-    let phones = r#"{"speaker": "s9", "clip": "one", "words": [["by", [["B", 0.1, 0.2], ["AY", 0.2, 0.3]]]]}"#;
-    fs::write(corpus.join("phones.jsonl"), phones).unwrap();
-    write_landmarks(&corpus, &["s9/one"], 10);
+    let clip = |name, split, lip_opening| SmallClip { name, split, lip_opening, first_sound_s: 0.1 };
+    small_grid::write(&corpus, &[clip("one", "test", Some(0.0)), clip("two", "train", None)]);
 
     let out = dir.path().join("out");
     let summary = match lips(&options(&corpus, &out), &mut |_| {}) {
@@ -118,7 +78,8 @@ fn the_grid_layout_is_read_and_crops_are_where_the_landmarks_say() {
         assert!((level - full).abs().min((level - television).abs()) < 2.0, "{column}: {level} for {full}");
     }
     let mouth = item.landmarks.unwrap()[0][0];
-    let wanted = [80.0, 40.0 + (20.0 - 14.0) * 2.56];
+    // The corner of the mouth is at (50, 70), ten pixels left of the nose.
+    let wanted = [80.0 - 10.0 * 2.56, 40.0 + (20.0 - 14.0) * 2.56];
     assert!((mouth[0] - wanted[0]).abs() < 0.01 && (mouth[1] - wanted[1]).abs() < 0.01, "{mouth:?}");
 }
 
