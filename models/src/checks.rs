@@ -31,7 +31,7 @@ pub(crate) fn bits(xs: &Tensor) -> Vec<u32> {
 /// Compares the gradient of each variable with central differences along a direction of that variable.
 ///
 /// `loss` must be a function of the variables alone, dropout masks included. A long step suffers from kinks (ReLU, |x|)
-/// and curvature, a short one from f32's rounding: one of three must agree. Returns for how many variables that says
+/// and curvature, a short one from f32's rounding: one of four must agree. Returns for how many variables that says
 /// something, the slope being many times what rounding makes up.
 pub(crate) fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>) -> usize {
     let number = |xs: &Tensor| f64::from(xs.to_scalar::<f32>().unwrap());
@@ -39,6 +39,8 @@ pub(crate) fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>
     let unit = |xs: &Tensor| (xs / (size(xs) + 1e-12)).unwrap();
     let centre = loss().unwrap();
     let grads = centre.backward().unwrap();
+    // What a slope may be wrong by: a few units in the last place of the loss.
+    let rounding = |step: f64| 5e-7 * number(&centre).abs().max(1e-3) / step;
     let mut compared = 0;
     for (i, (name, var)) in params.trainable().into_iter().enumerate() {
         let Some(grad) = grads.get(&var) else { panic!("{name} has no gradient") };
@@ -51,17 +53,17 @@ pub(crate) fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>
             var.set(&(&start + (&direction * step).unwrap()).unwrap()).unwrap();
             number(&loss().unwrap())
         };
-        let tries = [5e-2, 1e-2, 2e-3].map(|step| {
-            // About four units in the last place of the loss.
-            let rounding = 5e-7 * number(&centre).abs().max(1e-3) / step;
-            ((value(step) - value(-step)) / (2. * step), rounding)
+        let mut tried = Vec::new();
+        let agreed = [2e-2, 5e-3, 1e-3, 3e-4].into_iter().find(|step| {
+            let slope = (value(*step) - value(-step)) / (2. * step);
+            tried.push((*step, slope));
+            (slope - expected).abs() <= 0.03 * expected.abs() + 2. * rounding(*step)
         });
         var.set(&start).unwrap();
-        let fits = |(slope, rounding): &&(f64, f64)| (slope - expected).abs() <= 0.03 * expected.abs() + 2. * rounding;
-        let Some((_, rounding)) = tries.iter().find(fits) else {
-            panic!("{name}: gradient {expected}, finite differences and their rounding {tries:?}");
+        let Some(step) = agreed else {
+            panic!("{name}: gradient {expected}, finite differences {tried:?}");
         };
-        compared += usize::from(expected.abs() > 10. * rounding);
+        compared += usize::from(expected.abs() > 10. * rounding(step));
     }
     compared
 }

@@ -4,6 +4,7 @@
 //! is the sum of the convolutions of its parts, and the identity's part is the same for all images of a sentence: it is
 //! computed once for each identity, in training too, and never for each image.
 
+mod finish;
 mod plan;
 mod prepared;
 

