@@ -7,13 +7,16 @@
 //! | [`vocoder`] | the trait of all vocoders |
 //! | [`f0`] | F0 of a recording |
 //! | [`fourier`] | the default vocoder: pulse train and noise filtered in the Fourier domain |
+//! | [`hifigan`] | HiFi-GAN's generator, with the published checkpoints |
 //! | [`stft_loss`] | the loss that trains it |
 //! | [`error`] | what can go wrong, by what the caller can do |
 
+mod blocks;
 pub mod error;
 pub mod f0;
 pub mod features;
 pub mod fourier;
+pub mod hifigan;
 pub mod mel;
 mod stft;
 pub mod stft_loss;
@@ -23,3 +26,8 @@ pub use error::{Result, VocoderError};
 pub use features::Features;
 pub use mel::{MelConfig, MelExtractor};
 pub use vocoder::{Vocoder, VocoderStream};
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
