@@ -14,8 +14,8 @@ pub(super) trait Kernel: Send + Sync + 'static {
     /// Shape of the result.
     fn shape(&self) -> Shape;
 
-    /// Number of output channels.
-    fn outputs(&self) -> usize;
+    /// Channels of the result: the length of a bias.
+    fn channels(&self) -> usize;
 
     /// The result.
     fn forward(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32>;
@@ -34,8 +34,8 @@ pub(super) trait Kernel: Send + Sync + 'static {
 pub(super) fn apply<K: Kernel>(kernel: K, xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
     match bias {
-        Some(bias) if bias.dims() != [kernel.outputs()] => {
-            bail!("{}: bias {:?} does not fit {} output channels", K::NAME, bias.shape(), kernel.outputs())
+        Some(bias) if bias.dims() != [kernel.channels()] => {
+            bail!("{}: bias {:?} does not fit {} output channels", K::NAME, bias.shape(), kernel.channels())
         }
         Some(bias) => xs.apply_op3(&weight, &bias.contiguous()?, Node(kernel)),
         None => xs.apply_op2(&weight, Node(kernel)),

@@ -138,7 +138,7 @@ impl Kernel for Dense {
         self.0.shape()
     }
 
-    fn outputs(&self) -> usize {
+    fn channels(&self) -> usize {
         self.0.outputs
     }
 
@@ -183,19 +183,16 @@ impl Kernel for Dense {
         let row = (g.length + 2 * g.padding) * g.inputs;
         let mut dw = vec![0.0; g.outputs * width];
         for (group, dw) in dw.chunks_exact_mut(outputs * width).enumerate() {
-            // Per term (a tap, or all taps) the sum over the batch.
-            let mut sums: Vec<([usize; 2], Vec<(Mat, Mat)>)> = Vec::new();
-            for (xs, grads) in xs.chunks_exact(row).zip(grads.chunks_exact(g.steps * g.outputs)) {
+            // The gradients of each sequence, and per term (a tap, or all taps) the inputs that they meet.
+            let sequences = xs.chunks_exact(row).zip(grads.chunks_exact(g.steps * g.outputs)).map(|(xs, grads)| {
                 let grads = Mat::new(&grads[group * outputs..], [g.steps, outputs], [g.outputs, 1]).t();
-                for (i, (x, columns)) in g.terms(xs, group).into_iter().enumerate() {
-                    if sums.len() == i {
-                        sums.push((columns, Vec::new()));
-                    }
-                    sums[i].1.push((grads, x));
-                }
-            }
-            for ([from, count], pairs) in sums {
-                product(MatMut::new(&mut dw[from..], [outputs, count], width), &pairs, false);
+                (grads, g.terms(xs, group))
+            });
+            let sequences = sequences.collect::<Vec<_>>();
+            let Some((_, terms)) = sequences.first() else { continue };
+            for (i, (_, [from, count])) in terms.iter().enumerate() {
+                let pairs = sequences.iter().map(|(grads, terms)| (*grads, terms[i].0)).collect::<Vec<_>>();
+                product(MatMut::new(&mut dw[*from..], [outputs, *count], width), &pairs, false);
             }
         }
         exchange_last(&dw, g.kernel, inputs)

@@ -109,7 +109,7 @@ impl Kernel for Depthwise {
         self.0.shape()
     }
 
-    fn outputs(&self) -> usize {
+    fn channels(&self) -> usize {
         self.0.outputs
     }
 

@@ -62,7 +62,7 @@ impl Kernel for Conv2d {
         self.shape.clone()
     }
 
-    fn outputs(&self) -> usize {
+    fn channels(&self) -> usize {
         self.planes.outputs
     }
 

@@ -104,7 +104,7 @@ impl Kernel for ConvTranspose1d {
         (batch, length, inputs).into()
     }
 
-    fn outputs(&self) -> usize {
+    fn channels(&self) -> usize {
         self.convolution.0.inputs
     }
 

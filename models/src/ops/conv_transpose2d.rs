@@ -79,7 +79,7 @@ impl Kernel for ConvTranspose2d {
         self.shape.clone()
     }
 
-    fn outputs(&self) -> usize {
+    fn channels(&self) -> usize {
         self.planes.inputs
     }
 

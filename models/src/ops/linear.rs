@@ -41,7 +41,7 @@ impl Kernel for Linear {
         self.dims.clone().into()
     }
 
-    fn outputs(&self) -> usize {
+    fn channels(&self) -> usize {
         self.outputs
     }
 

@@ -176,7 +176,11 @@ pub(super) fn group_channels(
     per_group: usize,
     groups: usize,
 ) -> Result<(usize, usize)> {
-    if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) || per_group != inputs / groups
+    if groups == 0
+        || inputs * outputs == 0
+        || !inputs.is_multiple_of(groups)
+        || !outputs.is_multiple_of(groups)
+        || per_group != inputs / groups
     {
         bail!("{op}: {inputs} channels into {outputs} in {groups} groups do not fit a weight of {per_group} per group")
     }

@@ -151,3 +151,27 @@ pub(super) fn same_with_any_threads(what: &str, work: impl Fn() -> Result<Vec<Te
     assert!(one.iter().all(|bits| !bits.is_empty()), "{what}: nothing compared");
     assert!(one == three, "{what}: one and three threads differ");
 }
+
+#[test]
+#[should_panic(expected = "identity: element")]
+fn a_wrong_result_is_noticed() {
+    check("identity", &[&[2, 3]], |a| a[0].clone(), |t| &t[0] * 1.001);
+}
+
+#[test]
+#[should_panic(expected = "identity: gradient 0")]
+fn a_wrong_gradient_is_noticed() {
+    // 2x - x, with the first x cut from the graph.
+    check("identity", &[&[2, 3]], |a| a[0].clone(), |t| (t[0].detach() * 2.0)? - &t[0]);
+}
+
+#[test]
+#[should_panic(expected = "identity: no gradient of input 0")]
+fn a_missing_gradient_is_noticed() {
+    check("identity", &[&[2, 3]], |a| a[0].clone(), |t| Ok(t[0].detach()));
+}
+
+#[test]
+fn memory_is_kept_where_the_allocator_can() {
+    assert_eq!(super::super::keep_freed_memory(), cfg!(all(target_os = "linux", target_env = "gnu")));
+}
