@@ -3,12 +3,19 @@
 //! | module | role |
 //! |---|---|
 //! | [`psnr`], [`ssim`], [`motion_energy`] | how close and how lively a generated lip clip is |
+//! | [`lips`] | whole clips from trained lips, and these figures of them |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
 
+pub mod lips;
 pub mod motion_energy;
 pub mod psnr;
 pub mod ssim;
-pub(crate) mod voice;
+pub mod voice;
+
+use serde::Serialize;
+
+pub use lips::{EvalLipsOptions, LipsReport, SpeakerFigures, eval_lips};
+pub use voice::{EvalVoiceOptions, VoiceReport, eval_voice};
 
 /// A figure that is gathered over many inputs.
 pub trait Metric<Input: ?Sized> {
@@ -22,6 +29,28 @@ pub trait Metric<Input: ?Sized> {
     fn update(&mut self, input: &Input);
     /// The figure over all inputs so far; `None` before the first that counts.
     fn value(&self) -> Option<f64>;
+}
+
+/// The value of a metric, for reports.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Figure {
+    /// Name of the metric.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// Unit of the value; empty for a ratio.
+    pub unit: &'static str,
+    /// Whether a larger value is better.
+    pub higher_is_better: bool,
+}
+
+impl Figure {
+    /// The figure of a metric that has seen input that counts.
+    pub(crate) fn of<Input: ?Sized>(metric: &dyn Metric<Input>) -> Option<Self> {
+        let (name, unit, higher_is_better) = (metric.name(), metric.unit(), metric.higher_is_better());
+        metric.value().map(|value| Self { name, value, unit, higher_is_better })
+    }
 }
 
 /// A generated clip beside the real one: RGB video frames of one size, byte by byte.

@@ -1,15 +1,84 @@
 //! How close a voice's predictions are to recorded sentences: mel, F0 and voicing with the true durations, and the
 //! predicted durations themselves.
 
+use std::path::{Path, PathBuf};
+
 use candle_core::{Device, Tensor};
+use paravox_models::config::{self, VoiceConfig};
 use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
 use paravox_models::model::VoiceModel;
+use paravox_models::params::Params;
+use serde::Serialize;
 
-use super::Mean;
-use crate::data::SpeechDataset;
+use super::{Figure, Mean};
+use crate::data::{SpeechDataset, Split};
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
+use crate::train::checkpoint::{CONFIG, assign, load_model};
 use crate::train::symbols::{GridBatch, SymbolBatch};
+use crate::train::{Result, TrainError};
+
+/// Options of [`eval_voice`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EvalVoiceOptions {
+    /// Folder of the prepared speech corpus.
+    pub data: PathBuf,
+    /// Folder of the trained voice: `config.toml` and `model.safetensors`.
+    pub voice: PathBuf,
+    /// At most this many sentences, the first of the split; `None`: all.
+    pub max_sentences: Option<usize>,
+}
+
+impl EvalVoiceOptions {
+    /// All validation sentences of a corpus.
+    pub fn new(data: impl Into<PathBuf>, voice: impl Into<PathBuf>) -> Self {
+        Self { data: data.into(), voice: voice.into(), max_sentences: None }
+    }
+}
+
+/// What a trained voice is worth.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct VoiceReport {
+    /// Sentences compared.
+    pub sentences: usize,
+    /// Figures over all of them.
+    pub figures: Vec<Figure>,
+}
+
+/// Predicts the validation sentences of a corpus and compares mel, F0 and voicing (with true durations) and the durations
+/// with the recorded ones.
+///
+/// # Errors
+/// [`TrainError`]: files that cannot be read or do not fit together, or no sentence with durations.
+pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
+    let dataset = SpeechDataset::open(&options.data).map_err(|error| TrainError::Data(error.to_string()))?;
+    let device = Device::Cpu;
+    let model = load_voice(&options.voice, &device)?;
+    let mut sentences = dataset.split(Split::Valid);
+    sentences.retain(|&i| dataset.meta(i).durations.is_some());
+    sentences.truncate(options.max_sentences.unwrap_or(usize::MAX));
+    if sentences.is_empty() {
+        let reason = format!("{}: no validation sentence with durations", options.data.display());
+        return Err(TrainError::Data(reason));
+    }
+    let mut means = VoiceMeans::default();
+    for &i in &sentences {
+        means.add(&compare_sentence(&model, &dataset, i, &device)?.0);
+    }
+    Ok(VoiceReport { sentences: sentences.len(), figures: means.figures() })
+}
+
+fn load_voice(folder: &Path, device: &Device) -> Result<VoiceModel> {
+    let path = folder.join(CONFIG);
+    let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
+    let config: VoiceConfig = config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
+    let params = Params::new(0, device);
+    let model = VoiceModel::new(&config, params.builder())?;
+    assign(&params.vars(), &load_model(folder)?, folder)?;
+    Ok(model)
+}
 
 /// Figures of one sentence.
 #[derive(Debug, Clone)]
@@ -97,17 +166,21 @@ impl VoiceMeans {
         self.length_ratio.add(figures.length_ratio);
     }
 
-    /// Named figures; NaN where no sentence gave one.
-    pub(crate) fn figures(&self) -> Vec<(&'static str, f64)> {
-        [
-            ("mel_l1", self.mel_l1),
-            ("voicing_error", self.voicing_error),
-            ("f0_correlation", self.f0_correlation),
-            ("duration_error_ms", self.duration_error_ms),
-            ("length_ratio", self.length_ratio),
+    /// The figures; NaN where no sentence gave one.
+    pub(crate) fn figures(&self) -> Vec<Figure> {
+        let figure = |name, unit, higher_is_better, mean: Mean| Figure {
+            name,
+            value: mean.value().unwrap_or(f64::NAN),
+            unit,
+            higher_is_better,
+        };
+        vec![
+            figure("mel_l1", "", false, self.mel_l1),
+            figure("voicing_error", "", false, self.voicing_error),
+            figure("f0_correlation", "", true, self.f0_correlation),
+            figure("duration_error", "ms", false, self.duration_error_ms),
+            figure("length_ratio", "", true, self.length_ratio),
         ]
-        .map(|(name, mean)| (name, mean.value().unwrap_or(f64::NAN)))
-        .to_vec()
     }
 }
 

@@ -4,27 +4,33 @@
 //! |---|---|
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
-//! | `optimiser`, `checkpoint`, `batches`, `log`, `picture` | its parts |
+//! | `voice`, `vocoder`, `lips` | the trainers |
+//! | `optimiser`, `checkpoint`, `batches`, `log`, `picture`, `symbols`, `lips_corpus` | their parts |
 //!
 //! A training is a folder: `config.toml` (the nets), `checkpoint.safetensors` (to go on from), `model.safetensors` (the
 //! nets alone), `log.csv` and `valid.csv`, `samples/STEP/`. It is seeded, and a resumed training sees the losses that an
 //! uninterrupted one would.
 
 mod batches;
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod error;
+mod lips;
+pub(crate) mod lips_corpus;
 mod log;
 mod optimiser;
 mod options;
-mod picture;
+pub(crate) mod picture;
 mod run;
 mod schedule;
 pub(crate) mod symbols;
+mod vocoder;
 mod voice;
 
 pub use checkpoint::{CHECKPOINT, CONFIG, MODEL};
 pub use error::{Result, TrainError};
+pub use lips::{LipsOptions, train_lips};
 pub use options::TrainOptions;
 pub use run::TrainReport;
 pub use schedule::Schedule;
+pub use vocoder::{VocoderOptions, train_vocoder};
 pub use voice::{VoiceOptions, train_voice};

@@ -244,6 +244,6 @@ impl Trainer for VoiceTrainer {
                 picture::write_mels(&path, self.config.mel.n_mels, &[&mel, &true_mel])?;
             }
         }
-        Ok(means.figures())
+        Ok(means.figures().iter().map(|figure| (figure.name, figure.value)).collect())
     }
 }

@@ -1,0 +1,209 @@
+//! Training of the Fourier vocoder by copy-synthesis: true mel and F0 in, the recording out.
+//!
+//! Random windows of PCM, several short-time Fourier resolutions as the loss (Yamamoto et al. 2020), no discriminator.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+use paravox_models::config::{self, ConfigError};
+use paravox_models::params::Params;
+use paravox_vocoder::fourier::{FourierConfig, FourierNet};
+use paravox_vocoder::stft_loss::MultiResolutionStft;
+use rand::Rng;
+
+use super::batches::step_rng;
+use super::error::{Result, TrainError};
+use super::options::TrainOptions;
+use super::picture;
+use super::run::{self, Loss, TrainReport, Trainer};
+use crate::data::{SpeechDataset, Split};
+
+/// Sentences of the validation split whose copies are compared during training.
+const VALID_SENTENCES: usize = 8;
+/// Of these, how many are written as WAV.
+const HEARD_SENTENCES: usize = 3;
+/// Longest part of a validation sentence, in mel frames.
+const VALID_MEL_FRAMES: usize = 800;
+/// Seed of the noise in validation.
+const VALID_SEED: u64 = 1;
+
+/// Options of [`train_vocoder`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct VocoderOptions {
+    /// Preset `fourier`, 16 windows a batch, AdamW 2e-3.
+    pub common: TrainOptions,
+    /// Length of a window in mel frames (default 80: one second).
+    pub mel_frames: usize,
+}
+
+impl Default for VocoderOptions {
+    fn default() -> Self {
+        Self { common: TrainOptions::recipe("fourier", 16, 2e-3), mel_frames: 80 }
+    }
+}
+
+/// Trains a vocoder on a prepared speech corpus; it needs no text and no durations.
+///
+/// # Errors
+/// [`TrainError`]: unusable options or corpus, a checkpoint that does not fit, a full disk, divergence.
+pub fn train_vocoder(options: &VocoderOptions) -> Result<TrainReport> {
+    let common = &options.common;
+    common.check()?;
+    common.set_threads();
+    let mel_frames = options.mel_frames.max(8);
+    let corpus = Arc::new(Corpus::open(&common.data, mel_frames)?);
+    let trainer = VocoderTrainer::new(common, corpus.clone())?;
+    let (seed, batch) = (common.seed, common.batch);
+    run::run(&trainer, common, move |step| Ok(corpus.batch(seed, step, batch, mel_frames)))
+}
+
+/// The sentences of a dataset that are at least a window long.
+struct Corpus {
+    dataset: SpeechDataset,
+    /// Training sentences, each with the number of windows in it and in all before it.
+    train: Vec<(usize, usize)>,
+    valid: Vec<usize>,
+}
+
+impl Corpus {
+    fn open(folder: &Path, mel_frames: usize) -> Result<Self> {
+        let dataset = SpeechDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+        let mut windows = 0;
+        let mut train = Vec::new();
+        for i in dataset.split(Split::Train) {
+            if let Some(more) = (dataset.meta(i).mel_frames + 1).checked_sub(mel_frames).filter(|more| *more > 0) {
+                windows += more;
+                train.push((i, windows));
+            }
+        }
+        if train.is_empty() {
+            let reason = format!("{}: no training sentence of {mel_frames} mel frames or more", folder.display());
+            return Err(TrainError::Data(reason));
+        }
+        let valid = dataset.split(Split::Valid).into_iter().take(VALID_SENTENCES).collect();
+        Ok(Self { dataset, train, valid })
+    }
+
+    /// Random windows; each place of the corpus is as likely as any other.
+    fn batch(&self, seed: u64, step: u64, n: usize, mel_frames: usize) -> VocoderBatch {
+        let mut rng = step_rng(seed, step);
+        let windows = self.train.last().map_or(0, |sentence| sentence.1);
+        let mut batch = VocoderBatch { noise_seed: rng.random(), ..VocoderBatch::default() };
+        for _ in 0..n {
+            let window = rng.random_range(0..windows);
+            let k = self.train.partition_point(|sentence| sentence.1 <= window);
+            let before = if k == 0 { 0 } else { self.train[k - 1].1 };
+            let start = window - before;
+            batch.push(&self.dataset, self.train[k].0, start..start + mel_frames);
+        }
+        batch
+    }
+}
+
+/// Windows of equal length side by side.
+#[derive(Default)]
+struct VocoderBatch {
+    rows: usize,
+    /// (B, T, n_mels), (B, T), (B, hop_length T).
+    mel: Vec<f32>,
+    f0_hz: Vec<f32>,
+    pcm: Vec<f32>,
+    noise_seed: u64,
+}
+
+impl VocoderBatch {
+    fn push(&mut self, dataset: &SpeechDataset, i: usize, window: Range<usize>) {
+        self.rows += 1;
+        self.mel.extend(dataset.mel(i, window.clone()));
+        self.f0_hz.extend(dataset.f0_hz(i, window.clone()));
+        self.pcm.extend(dataset.pcm(i, window).into_iter().map(|value| f32::from(value) / 32_768.0));
+    }
+
+    /// Mel, F0 and PCM.
+    fn tensors(&self, device: &Device) -> candle_core::Result<[Tensor; 3]> {
+        let (n, mel_frames) = (self.rows, self.f0_hz.len() / self.rows);
+        Ok([
+            Tensor::from_slice(&self.mel, (n, mel_frames, self.mel.len() / self.f0_hz.len()), device)?,
+            Tensor::from_slice(&self.f0_hz, (n, mel_frames), device)?,
+            Tensor::from_slice(&self.pcm, (n, self.pcm.len() / n), device)?,
+        ])
+    }
+}
+
+struct VocoderTrainer {
+    config: FourierConfig,
+    params: Params,
+    net: FourierNet,
+    stft: MultiResolutionStft,
+    device: Device,
+    corpus: Arc<Corpus>,
+}
+
+impl VocoderTrainer {
+    fn new(options: &TrainOptions, corpus: Arc<Corpus>) -> Result<Self> {
+        let config: FourierConfig = run::config(options, preset)?;
+        let (geometry, mel) = (corpus.dataset.geometry(), &config.mel);
+        if (geometry.n_mels, geometry.hop_length) != (mel.n_mels, mel.hop_length) {
+            return Err(TrainError::Options(
+                "the corpus was prepared with another mel geometry than the preset's".into(),
+            ));
+        }
+        let device = Device::Cpu;
+        let params = Params::new(options.seed, &device);
+        let net = FourierNet::new(&config, params.builder())?;
+        Ok(Self { config, params, net, stft: MultiResolutionStft::default(), device, corpus })
+    }
+}
+
+fn preset(name: &str) -> std::result::Result<FourierConfig, ConfigError> {
+    match name {
+        "fourier" => Ok(FourierConfig::default()),
+        _ => Err(ConfigError::NoPreset { name: name.to_string() }),
+    }
+}
+
+impl Trainer for VocoderTrainer {
+    type Batch = VocoderBatch;
+    const KIND: &'static str = "vocoder";
+
+    fn trainable(&self) -> Vec<(String, Var)> {
+        self.params.trainable()
+    }
+
+    fn vars(&self) -> Vec<(String, Var)> {
+        self.params.vars()
+    }
+
+    fn config(&self) -> String {
+        config::to_toml(&self.config).expect("a config that was read can be written")
+    }
+
+    fn loss(&self, batch: VocoderBatch, _: u64) -> candle_core::Result<Loss> {
+        let [mel, f0_hz, pcm] = batch.tensors(&self.device)?;
+        let copy = self.net.forward(&mel, &f0_hz, batch.noise_seed)?;
+        Loss::weighted(&[("stft", 1.0, self.stft.forward(&copy, &pcm)?)])
+    }
+
+    fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>> {
+        let mut sum = 0.0;
+        for (k, &i) in self.corpus.valid.iter().enumerate() {
+            let mut sentence = VocoderBatch::default();
+            let mel_frames = self.corpus.dataset.meta(i).mel_frames.min(VALID_MEL_FRAMES);
+            sentence.push(&self.corpus.dataset, i, 0..mel_frames);
+            let [mel, f0_hz, pcm] = sentence.tensors(&self.device)?;
+            let copy = self.net.forward(&mel, &f0_hz, VALID_SEED)?.detach();
+            sum += f64::from(self.stft.forward(&copy, &pcm)?.to_scalar::<f32>()?);
+            if k < HEARD_SENTENCES {
+                let rate = self.config.mel.sample_rate;
+                let copy: Vec<f32> = copy.flatten_all()?.to_vec1()?;
+                picture::write_wav(&folder.join(format!("copy-{k}.wav")), rate, &copy)?;
+                picture::write_wav(&folder.join(format!("true-{k}.wav")), rate, &sentence.pcm)?;
+            }
+        }
+        let count = self.corpus.valid.len();
+        Ok(vec![("stft", if count == 0 { f64::NAN } else { sum / count as f64 })])
+    }
+}
