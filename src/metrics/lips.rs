@@ -16,7 +16,7 @@ use super::motion_energy::MotionEnergy;
 use super::psnr::Psnr;
 use super::ssim::Ssim;
 use super::{ClipPair, Figure, Metric};
-use crate::data::lips::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
+use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::data::{LipsDataset, Split};
 use crate::train::checkpoint::{CONFIG, assign, load_model};
 use crate::train::lips_corpus::{
