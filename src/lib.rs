@@ -16,5 +16,5 @@ pub mod metrics;
 #[cfg(feature = "train")]
 pub mod train;
 
-pub use engine::TextSource;
+pub use engine::{Engine, EngineOptions, Plan, PlannedSentence, SpeakOptions, Spoken, TextSource, VideoOptions};
 pub use error::{Error, Result};

@@ -2,5 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is a failing test with its line number")]
 
+// Bad input: one clear line, a status that is not 0, nothing half-written.
+mod bad_input;
+// The library as programs use it: threads, seeds, plans, errors.
+mod engine_api;
 // MP4 files read by FFmpeg: tracks, times, pictures, sound.
 mod mp4;
+// The README, the help and ARCHITECTURE.md say what is so.
+mod readme;
+// Files that `paravox speak` writes.
+mod speak;
+// A package of random nets, and the program.
+mod util;

@@ -92,9 +92,9 @@ impl<'a> TextSource<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Paragraph {
     /// Byte offset in the whole text.
-    pub offset: usize,
+    pub(crate) offset: usize,
     /// The text, line ends included; never empty, no control characters but tab, line end and form feed.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// Reads paragraphs: blocks of lines between empty lines, cut where one is longer than 16 KiB.

@@ -1,8 +1,17 @@
 //! Voices and faces as files: packages, their manifest, and the nets loaded from them.
 
 mod built_in;
+#[cfg(feature = "train")]
+mod export;
+mod lips;
 mod manifest;
+mod nets;
 mod package;
+mod weights_file;
 
+#[cfg(feature = "train")]
+pub use export::{Nets, export, seal};
+pub(crate) use lips::{LipsIdentity, LipsNets};
 pub use manifest::{FaceEntry, Manifest, SCHEMA, VoiceEntry};
+pub(crate) use nets::VoiceNets;
 pub use package::{MANIFEST_FILE, Package, sha256_hex};

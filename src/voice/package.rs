@@ -5,11 +5,17 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::Manifest;
+use super::manifest::{FaceEntry, Manifest};
 use crate::error::{Error, Result};
+use crate::face::FaceAsset;
 
 /// The file that names all others.
 pub const MANIFEST_FILE: &str = "manifest.json";
+
+/// The files of a face's folder.
+const FACE_FILE: &str = "face.json";
+const PICTURE_FILE: &str = "picture.png";
+const CROP_FILE: &str = "crop.png";
 
 /// Where the files of a package are.
 #[derive(Debug, Clone)]
@@ -92,16 +98,15 @@ impl Package {
         }
     }
 
-    /// The files of a folder inside the package, by their name in that folder.
-    pub(crate) fn read_folder(&self, folder: &str) -> Result<Vec<(String, Cow<'static, [u8]>)>> {
-        let prefix = format!("{}/", folder.trim_end_matches('/'));
-        let names = self.manifest.sha256.keys().filter(|name| name.starts_with(&prefix));
-        let files: Vec<_> =
-            names.map(|name| Ok((name[prefix.len()..].to_string(), self.read(name)?))).collect::<Result<_>>()?;
-        if files.is_empty() {
-            return Err(Error::package(self.path_of(folder), "manifest.json lists no file in this folder"));
-        }
-        Ok(files)
+    /// A face of the package.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Package`] for its files.
+    pub(crate) fn face(&self, entry: &FaceEntry) -> Result<FaceAsset> {
+        let read = |name: &str| self.read(&format!("{}/{name}", entry.folder.trim_end_matches('/')));
+        let (json, picture, crop) = (read(FACE_FILE)?, read(PICTURE_FILE)?, read(CROP_FILE)?);
+        FaceAsset::from_bytes(&json, &picture, &crop)
+            .map_err(|error| Error::package(self.path_of(&entry.folder), error))
     }
 }
 

@@ -2,11 +2,18 @@
 //!
 //! Exit status: 0 done, 2 wrong usage, 1 failed. Every failure is one line on stderr that says what to do.
 
+mod bench;
+#[cfg(feature = "train")]
+mod eval;
+#[cfg(feature = "train")]
+mod export;
 mod list;
+mod plan;
 #[cfg(feature = "train")]
 mod prepare;
-#[cfg(feature = "train")]
 mod progress;
+mod speak;
+mod speech_args;
 #[cfg(feature = "train")]
 mod train;
 
@@ -24,16 +31,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Text into a talking face (.mp4) or speech (.wav)
+    Speak(speak::Speak),
+    /// What would be said when: no synthesis
+    Plan(plan::Plan),
     /// What voices there are, with licence and origin
     Voices(list::List),
     /// What faces there are, with licence and origin
     Faces(list::List),
+    /// Speed, latency and memory on this machine
+    Bench(bench::Bench),
     /// Corpora into training features
     #[cfg(feature = "train")]
     Prepare(prepare::Prepare),
     /// The nets on prepared corpora; stops and goes on wherever you like
     #[cfg(feature = "train")]
     Train(train::Train),
+    /// Figures on a test split
+    #[cfg(feature = "train")]
+    Eval(eval::Eval),
+    /// Trainings into the weights files of a package
+    #[cfg(feature = "train")]
+    Export(export::Export),
 }
 
 fn main() -> ExitCode {
@@ -46,21 +65,36 @@ fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("paravox: {}", one_line(&format!("{error:#}")));
-            let usage = error.downcast_ref::<paravox::Error>().is_some_and(paravox::Error::is_usage);
-            ExitCode::from(if usage { 2 } else { 1 })
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Speak(args) => speak::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Voices(args) => list::voices(args),
         Command::Faces(args) => list::faces(args),
+        Command::Bench(args) => bench::run(args),
         #[cfg(feature = "train")]
         Command::Prepare(args) => prepare::run(args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
+        #[cfg(feature = "train")]
+        Command::Eval(args) => eval::run(args),
+        #[cfg(feature = "train")]
+        Command::Export(args) => export::run(args),
     }
+}
+
+/// Whether the command line has to change, not the world.
+fn is_usage(error: &anyhow::Error) -> bool {
+    #[cfg(feature = "train")]
+    if let Some(paravox::train::TrainError::Options(_)) = error.downcast_ref() {
+        return true;
+    }
+    error.downcast_ref::<paravox::Error>().is_some_and(paravox::Error::is_usage)
 }
 
 /// Help and version go to stdout with status 0; a wrong command line becomes one line and status 2.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use paravox::data::prepare::{self, Progress, Summary};
+use paravox::face;
 
 use crate::progress;
 
@@ -22,6 +23,9 @@ enum Corpus {
     /// Films of speakers into crops of their lips, symbols and times (needs the program ffmpeg)
     #[command(after_help = LIPS_EXAMPLES)]
     Lips(LipsArgs),
+    /// A clip of a speaker into a face that can be shown (needs the program ffmpeg)
+    #[command(after_help = FACE_EXAMPLES)]
+    Face(FaceArgs),
 }
 
 const SPEECH_EXAMPLES: &str = "Examples:
@@ -33,6 +37,10 @@ const LIPS_EXAMPLES: &str = "Examples:
   paravox prepare lips grid -o data/lips                         clips.tsv: the GRID layout
   paravox prepare lips grid -o data/lips --speakers s1,s4
   paravox prepare lips TCD-TIMIT -o data/timit                   volunteers/: the TCD-TIMIT layout";
+
+const FACE_EXAMPLES: &str = "Examples:
+  paravox prepare face grid --speaker s4 -o models/weights/faces/grid-s4
+  paravox prepare face grid --speaker s1 --clip bbaf2n --square 256 -o faces/me --name me";
 
 #[derive(Args)]
 struct SpeechArgs {
@@ -64,6 +72,27 @@ struct LipsArgs {
     append: bool,
 }
 
+#[derive(Args)]
+struct FaceArgs {
+    /// Folder of the corpus, in the GRID layout: with clips.tsv
+    corpus: PathBuf,
+    /// Who
+    #[arg(long, value_name = "NAME")]
+    speaker: String,
+    /// Folder of the face
+    #[arg(short, long, value_name = "FOLDER")]
+    out: PathBuf,
+    /// The clip whose first video frame to show [default: the one whose lips are most firmly closed as it begins]
+    #[arg(long, value_name = "NAME")]
+    clip: Option<String>,
+    /// What users will call the face [default: the name of the folder]
+    #[arg(long)]
+    name: Option<String>,
+    /// Show a square of this many pixels around the head [default: the whole picture]
+    #[arg(long, value_name = "PIXELS")]
+    square: Option<u32>,
+}
+
 pub(crate) fn run(args: Prepare) -> anyhow::Result<()> {
     match args.corpus {
         Corpus::Speech(args) => {
@@ -75,6 +104,12 @@ pub(crate) fn run(args: Prepare) -> anyhow::Result<()> {
             let LipsArgs { corpus, out, speakers, append } = args;
             let options = prepare::LipsOptions { corpus, out, speakers, append };
             with_bar(|progress| prepare::lips(&options, progress))
+        }
+        Corpus::Face(args) => {
+            let FaceArgs { corpus, speaker, out, clip, name, square } = args;
+            let name = name.or_else(|| Some(out.file_name()?.to_str()?.to_string())).unwrap_or_else(|| speaker.clone());
+            face::build(&face::BuildOptions { corpus, speaker, clip, name, square })?.save(&out)?;
+            Ok(())
         }
     }
 }

@@ -17,12 +17,29 @@ enum What {
     /// Text encoder, duration predictor and mel decoder on aligned speech
     #[command(after_help = VOICE_EXAMPLES)]
     Voice(VoiceArgs),
+    /// Mel spectrogram and F0 to PCM, on recordings
+    #[command(after_help = VOCODER_EXAMPLES)]
+    Vocoder(VocoderArgs),
+    /// Identity encoder, motion decoder and image decoder on films of speakers
+    #[command(after_help = LIPS_EXAMPLES)]
+    Lips(LipsArgs),
 }
 
 const VOICE_EXAMPLES: &str = "Examples:
   paravox train voice data/speech -o runs/voice --minutes 60
   paravox train voice data/speech -o runs/voice --minutes 60 --resume     goes on after a stop
   paravox train voice data/other -o runs/other --from runs/voice --steps 5000 --lr 5e-4";
+
+const VOCODER_EXAMPLES: &str = "Examples:
+  paravox train vocoder data/speech -o runs/vocoder --minutes 60
+  paravox train vocoder data/speech -o runs/vocoder --minutes 60 --resume";
+
+const LIPS_EXAMPLES: &str = "Examples:
+  paravox train lips data/lips -o runs/lips --voice runs/voice --minutes 60
+  paravox train lips data/lips -o runs/lips --minutes 60 --speakers s1,s4 --weight s4=4
+  paravox train lips data/lips -o runs/lips --minutes 60 --resume
+
+With --voice the lips read the text encoder of that voice, which stays as it is; without, one trains along.";
 
 #[derive(Args)]
 struct VoiceArgs {
@@ -31,6 +48,42 @@ struct VoiceArgs {
     /// Mel frames of each sentence that go through the mel decoder in a step
     #[arg(long, value_name = "N")]
     mel_frames: Option<usize>,
+}
+
+#[derive(Args)]
+struct VocoderArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Mel frames of each piece of speech in a step
+    #[arg(long, value_name = "N")]
+    mel_frames: Option<usize>,
+}
+
+#[derive(Args)]
+struct LipsArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Folder of a trained voice whose text encoder the lips read [default: an encoder trains along]
+    #[arg(long, value_name = "FOLDER")]
+    voice: Option<PathBuf>,
+    /// Preset of the voice whose text encoder trains along
+    #[arg(long, value_name = "NAME", conflicts_with = "voice")]
+    encoder_preset: Option<String>,
+    /// Video frames of each clip that go through the image decoder in a step
+    #[arg(long, value_name = "N")]
+    video_frames: Option<usize>,
+    /// Speakers to train on, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
+    /// How much more often a speaker's clips are drawn than others; may be repeated
+    #[arg(long = "weight", value_name = "SPEAKER=FACTOR", value_parser = speaker_weight)]
+    weights: Vec<(String, f64)>,
+}
+
+fn speaker_weight(text: &str) -> Result<(String, f64), String> {
+    let parsed = text.split_once('=').and_then(|(speaker, factor)| Some((speaker.to_string(), factor.parse().ok()?)));
+    let usable = parsed.filter(|(_, factor): &(String, f64)| factor.is_finite() && *factor > 0.0);
+    usable.ok_or_else(|| "give a speaker and a factor above 0, such as s4=3".to_string())
 }
 
 /// What every training is told; what is not given stays as the recipe of the net has it.
@@ -115,6 +168,22 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             set(&mut options.mel_frames, args.mel_frames);
             args.common.apply(&mut options.common)?;
             train::train_voice(&options)?
+        }
+        What::Vocoder(args) => {
+            let mut options = train::VocoderOptions::default();
+            set(&mut options.mel_frames, args.mel_frames);
+            args.common.apply(&mut options.common)?;
+            train::train_vocoder(&options)?
+        }
+        What::Lips(args) => {
+            let mut options = train::LipsOptions::default();
+            set(&mut options.encoder_preset, args.encoder_preset);
+            set(&mut options.video_frames, args.video_frames);
+            options.voice = args.voice;
+            options.speakers = args.speakers;
+            options.speaker_weights = args.weights;
+            args.common.apply(&mut options.common)?;
+            train::train_lips(&options)?
         }
     };
     tell(&report);

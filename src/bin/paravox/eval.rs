@@ -1,0 +1,120 @@
+//! `paravox eval`: figures on the split of a dataset that was never trained on.
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use paravox::metrics::Figure;
+use paravox::metrics::lips::{EvalLipsOptions, eval_lips};
+use paravox::metrics::voice::{EvalVoiceOptions, eval_voice};
+use serde::Serialize;
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Eval {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Pictures of lips against the real ones: PSNR, SSIM, motion energy
+    #[command(after_help = LIPS_EXAMPLES)]
+    Lips(LipsArgs),
+    /// Mel, F0, voicing and durations against the recorded ones
+    #[command(after_help = VOICE_EXAMPLES)]
+    Voice(VoiceArgs),
+}
+
+const LIPS_EXAMPLES: &str = "Examples:
+  paravox eval lips data/lips runs/lips --voice runs/voice --speakers s1
+  paravox eval lips data/lips runs/lips --json --max 10 --sheet lips.png
+
+True durations are given, and the identity is each clip's first video frame.";
+
+const VOICE_EXAMPLES: &str = "Examples:
+  paravox eval voice data/speech runs/voice
+  paravox eval voice data/speech runs/voice --json --max 50";
+
+#[derive(Args)]
+struct LipsArgs {
+    /// Folder that `paravox prepare lips` wrote
+    data: PathBuf,
+    /// Folder of the training
+    lips: PathBuf,
+    /// Folder of the voice whose text encoder the lips were trained on
+    #[arg(long, value_name = "FOLDER")]
+    voice: Option<PathBuf>,
+    /// Speakers to measure, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
+    /// At most this many clips
+    #[arg(long, value_name = "N")]
+    max: Option<usize>,
+    /// Write real and generated clips, row by row, to a PNG
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct VoiceArgs {
+    /// Folder that `paravox prepare speech` wrote
+    data: PathBuf,
+    /// Folder of the training
+    voice: PathBuf,
+    /// At most this many sentences
+    #[arg(long, value_name = "N")]
+    max: Option<usize>,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    match args.what {
+        What::Lips(args) => {
+            let mut options = EvalLipsOptions::new(args.data, args.lips);
+            (options.voice, options.speakers) = (args.voice, args.speakers);
+            (options.max_clips, options.sheet) = (args.max, args.sheet);
+            let report = eval_lips(&options)?;
+            if args.json {
+                return write_json(&mut out, &report);
+            }
+            let speed = report.video_frames_per_second;
+            writeln!(out, "{} clips, {} video frames, {speed:.0} a second", report.clips, report.video_frames)?;
+            write_figures(&mut out, &report.figures)?;
+            for speaker in &report.speakers {
+                writeln!(out, "{}", speaker.speaker)?;
+                write_figures(&mut out, &speaker.figures)?;
+            }
+        }
+        What::Voice(args) => {
+            let mut options = EvalVoiceOptions::new(args.data, args.voice);
+            options.max_sentences = args.max;
+            let report = eval_voice(&options)?;
+            if args.json {
+                return write_json(&mut out, &report);
+            }
+            writeln!(out, "{} sentences", report.sentences)?;
+            write_figures(&mut out, &report.figures)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_json(out: &mut impl Write, report: &impl Serialize) -> anyhow::Result<()> {
+    writeln!(out, "{}", serde_json::to_string_pretty(report)?)?;
+    Ok(())
+}
+
+fn write_figures(out: &mut impl Write, figures: &[Figure]) -> std::io::Result<()> {
+    for Figure { name, value, unit, higher_is_better, .. } in figures {
+        let better = if *higher_is_better { "higher is better" } else { "lower is better" };
+        writeln!(out, "  {name:20} {value:10.4} {unit:8} {better}")?;
+    }
+    Ok(())
+}

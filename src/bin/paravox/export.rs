@@ -1,0 +1,57 @@
+//! `paravox export`: trainings into the weights files of a package.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use paravox::voice::{Nets, export, seal};
+
+/// What to export.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Export {
+    #[command(subcommand)]
+    what: What,
+}
+
+const EXAMPLES: &str = "Examples:
+  paravox export voice runs/voice -o models/weights/voice-heart.safetensors
+  paravox export vocoder runs/vocoder -o models/weights/vocoder-heart.safetensors
+  paravox export lips runs/lips -o models/weights/lips-grid.safetensors
+  paravox export manifest models/weights";
+
+#[derive(Subcommand)]
+enum What {
+    /// The nets of a voice, as f16 with their configuration inside
+    Voice(NetsArgs),
+    /// A vocoder
+    Vocoder(NetsArgs),
+    /// Lips, with the text encoder that they trained along, if they did
+    Lips(NetsArgs),
+    /// Write the hashes of a package's files into its manifest.json
+    Manifest(ManifestArgs),
+}
+
+#[derive(Args)]
+struct NetsArgs {
+    /// Folder of the training
+    training: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.safetensors")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct ManifestArgs {
+    /// Folder of the package
+    package: PathBuf,
+}
+
+pub(crate) fn run(args: Export) -> anyhow::Result<()> {
+    match args.what {
+        What::Voice(args) => export(Nets::Voice, &args.training, &args.out)?,
+        What::Vocoder(args) => export(Nets::Vocoder, &args.training, &args.out)?,
+        What::Lips(args) => export(Nets::Lips, &args.training, &args.out)?,
+        What::Manifest(args) => seal(&args.package)?,
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The arguments that `speak` and `plan` share: the text, the voice and the clock.
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use paravox::timeline::Fps;
+use paravox::{Engine, EngineOptions, SpeakOptions, TextSource};
+
+/// Which text, in which voice, how fast.
+#[derive(Args)]
+pub(crate) struct SpeechArgs {
+    /// The text; "-" reads stdin
+    #[arg(required_unless_present = "file", conflicts_with = "file")]
+    text: Option<String>,
+    /// Read the text from a UTF-8 file of any length; "-" is stdin
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A voice of `paravox voices`, or the folder of a package
+    #[arg(long, value_name = "VOICE")]
+    voice: Option<String>,
+    /// Pace: 0.5 is half as fast, 2 twice as fast
+    #[arg(long, default_value_t = 1.0, value_name = "X")]
+    speed: f64,
+    /// Fit the whole to exactly this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    length: Option<f64>,
+    /// Silence to add after each sentence
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
+    pause: f64,
+    /// Lexicon of your own: a word and its phonemes on each line
+    #[arg(long, value_name = "FILE")]
+    lexicon: Option<PathBuf>,
+}
+
+/// What the face looks like and how often.
+#[derive(Args)]
+pub(crate) struct FaceArgs {
+    /// A face of `paravox faces`, or a face's folder
+    #[arg(long, value_name = "FACE")]
+    pub(crate) face: Option<String>,
+    /// Video frames a second: 25, 29.97, 30000/1001, ...
+    #[arg(long, default_value = "25", value_name = "N")]
+    pub(crate) fps: Fps,
+}
+
+impl SpeechArgs {
+    /// The engine with the package that the voice is in.
+    pub(crate) fn engine(&self) -> paravox::Result<Engine> {
+        let mut options = EngineOptions::new();
+        if let Some(folder) = self.package() {
+            options = options.package(folder);
+        }
+        if let Some(lexicon) = &self.lexicon {
+            options = options.lexicon(lexicon);
+        }
+        Engine::open(options)
+    }
+
+    /// The package folder that was given in place of a voice's name.
+    fn package(&self) -> Option<&Path> {
+        let folder = Path::new(self.voice.as_deref()?);
+        folder.is_dir().then_some(folder)
+    }
+
+    pub(crate) fn options(&self) -> SpeakOptions {
+        let mut options = SpeakOptions::new().speed(self.speed).pause_s(self.pause);
+        if let (Some(voice), None) = (&self.voice, self.package()) {
+            options = options.voice(voice);
+        }
+        if let Some(length) = self.length {
+            options = options.length_s(length);
+        }
+        options
+    }
+
+    pub(crate) fn source(&self) -> TextSource<'_> {
+        let stdin = || TextSource::reader("stdin", BufReader::new(std::io::stdin()));
+        match (&self.text, &self.file) {
+            (Some(text), _) if text == "-" => stdin(),
+            (Some(text), _) => TextSource::from(text),
+            (None, Some(file)) if file.as_os_str() == "-" => stdin(),
+            (None, Some(file)) => TextSource::file(file),
+            // clap has asked for one of them already.
+            (None, None) => TextSource::from(""),
+        }
+    }
+}

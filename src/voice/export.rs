@@ -1,0 +1,129 @@
+//! A finished training into a file of the package: f16 weights that carry their configuration.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::Path;
+
+use candle_core::Device;
+use paravox_models::config::{LipsConfig, VoiceConfig, from_toml};
+use paravox_models::model::{LipsModel, VoiceModel};
+use paravox_models::params::Params;
+use paravox_models::text_encoder::{TextEncoder, TextEncoderConfig};
+use paravox_models::weights::to_f16_bytes;
+use paravox_vocoder::fourier::{FourierConfig, FourierNet};
+
+use super::manifest::Manifest;
+use super::package::{MANIFEST_FILE, sha256_hex};
+use super::weights_file::ENCODER_KEY;
+use crate::error::{Error, Result};
+
+/// The kinds of nets that a training makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Nets {
+    /// Text encoder, duration predictor and mel decoder.
+    Voice,
+    /// Mel spectrogram to PCM.
+    Vocoder,
+    /// Identity encoder, motion decoder and image decoder.
+    Lips,
+}
+
+/// Configuration and model of a training's folder, and the configuration of a text encoder that lips trained along.
+const CONFIG_FILE: &str = "config.toml";
+const MODEL_FILE: &str = "model.safetensors";
+const ENCODER_FILE: &str = "encoder.toml";
+
+/// Writes the nets of a training's folder to `out`.
+///
+/// # Errors
+/// [`Error::Io`] for files, [`Error::Package`] for a training of other nets or one whose numbers do not fit f16.
+pub fn export(nets: Nets, training: &Path, out: &Path) -> Result<()> {
+    let read = |name: &str| {
+        let path = training.join(name);
+        std::fs::read_to_string(&path).map_err(Error::io("read", &path))
+    };
+    let config = read(CONFIG_FILE)?;
+    let params = Params::new(0, &Device::Cpu);
+    let mut metadata = BTreeMap::new();
+    let misfit = |error: &dyn Display| Error::package(training.join(CONFIG_FILE), one_line(error));
+    match nets {
+        Nets::Voice => {
+            let config: VoiceConfig = from_toml(&config).map_err(|error| misfit(&error))?;
+            VoiceModel::new(&config, params.builder()).map_err(|error| misfit(&error))?;
+        }
+        Nets::Vocoder => {
+            let config: FourierConfig = from_toml(&config).map_err(|error| misfit(&error))?;
+            FourierNet::new(&config, params.builder()).map_err(|error| misfit(&error))?;
+        }
+        Nets::Lips => {
+            let config: LipsConfig = from_toml(&config).map_err(|error| misfit(&error))?;
+            LipsModel::new(&config, params.builder()).map_err(|error| misfit(&error))?;
+            if training.join(ENCODER_FILE).exists() {
+                let text = read(ENCODER_FILE)?;
+                let config: TextEncoderConfig = from_toml(&text).map_err(|error| misfit(&error))?;
+                TextEncoder::new(&config, params.builder().pp("encoder")).map_err(|error| misfit(&error))?;
+                metadata.insert(ENCODER_KEY.to_string(), text);
+            }
+        }
+    }
+    let model_path = training.join(MODEL_FILE);
+    params.load(&model_path).map_err(|error| Error::package(&model_path, one_line(&error)))?;
+    let bytes =
+        to_f16_bytes(&params, &config, metadata).map_err(|error| Error::package(&model_path, one_line(&error)))?;
+    write_whole(out, &bytes)
+}
+
+/// Writes the SHA-256 of every file of a package folder into its manifest, so that it can be opened.
+///
+/// # Errors
+/// [`Error::Io`] for files, [`Error::Package`] for a manifest that names files which are not there.
+pub fn seal(folder: &Path) -> Result<()> {
+    let path = folder.join(MANIFEST_FILE);
+    let json = std::fs::read(&path).map_err(Error::io("read", &path))?;
+    let mut manifest = Manifest::parse(&json).map_err(|message| Error::package(&path, message))?;
+    manifest.sha256.clear();
+    hash_folder(folder, "", &mut manifest.sha256)?;
+    let named = manifest.voices.iter().flat_map(|voice| {
+        let optional = [voice.lips.as_ref(), voice.card.as_ref()];
+        [&voice.weights, &voice.vocoder].into_iter().chain(optional.into_iter().flatten())
+    });
+    let cards = manifest.faces.iter().filter_map(|face| face.card.as_ref());
+    if let Some(missing) = named.chain(cards).find(|name| !manifest.sha256.contains_key(*name)) {
+        return Err(Error::package(folder.join(missing), "the manifest names this file, but it is not there"));
+    }
+    let mut json = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::package(&path, error))?;
+    json.push(b'\n');
+    write_whole(&path, &json)
+}
+
+fn hash_folder(folder: &Path, prefix: &str, hashes: &mut BTreeMap<String, String>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        let path = entry.path();
+        let Some(name) = entry.file_name().to_str().map(|name| format!("{prefix}{name}")) else {
+            return Err(Error::package(path, "the names of a package's files must be UTF-8"));
+        };
+        if path.is_dir() {
+            hash_folder(&path, &format!("{name}/"), hashes)?;
+        } else if name != MANIFEST_FILE {
+            let content = std::fs::read(&path).map_err(Error::io("read", &path))?;
+            hashes.insert(name, sha256_hex(&content));
+        }
+    }
+    Ok(())
+}
+
+/// Writes beside the target and renames, so that the target is never half-written.
+fn write_whole(out: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", out))?;
+    std::io::Write::write_all(&mut file, bytes).map_err(Error::io("write", out))?;
+    file.persist(out).map_err(|error| Error::Io { action: "write", path: out.to_path_buf(), source: error.error })?;
+    Ok(())
+}
+
+/// candle and TOML errors span lines.
+fn one_line(error: &dyn Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,108 @@
+//! The nets of one voice, loaded and ready: symbols to states and durations, places to mel, mel to PCM.
+
+use candle_core::{DType, Device, Tensor};
+use paravox_models::config::VoiceConfig;
+use paravox_models::length_regulator::{PLACE_FEATURES, place_features, regulate};
+use paravox_models::mode::Mode;
+use paravox_models::model::VoiceModel;
+use paravox_models::text_encoder::TextEncoder;
+use paravox_vocoder::fourier::{FourierConfig, FourierVocoder};
+use paravox_vocoder::{Features, Vocoder};
+
+use super::manifest::VoiceEntry;
+use super::package::Package;
+use super::weights_file::WeightsFile;
+use crate::error::{Error, Result};
+use crate::text::Symbol;
+use crate::timeline::{HOP_LENGTH, Place, SAMPLE_RATE, Timeline};
+
+/// A duration of a symbol beyond this many mel frames (10 s) is a fault of the weights, not speech.
+const LONGEST_SYMBOL_MEL_FRAMES: f32 = 800.0;
+
+/// A voice's text encoder, duration predictor, mel decoder and vocoder.
+pub(crate) struct VoiceNets {
+    model: VoiceModel,
+    vocoder: Box<dyn Vocoder>,
+    device: Device,
+    /// Width of the text encoder's states.
+    pub(crate) state_width: usize,
+}
+
+impl VoiceNets {
+    /// Reads the nets of a voice from its package.
+    pub(crate) fn load(package: &Package, entry: &VoiceEntry, device: &Device) -> Result<Self> {
+        let weights = WeightsFile::read(package, &entry.weights, device)?;
+        let config: VoiceConfig = weights.config()?;
+        let model = weights.build(|builder| VoiceModel::new(&config, builder))?;
+        let vocab = &config.encoder.vocab;
+        let fits = vocab.len() <= Symbol::FEATURE_SIZES.len()
+            && vocab.iter().zip(Symbol::FEATURE_SIZES).all(|(&vocab, size)| vocab >= size);
+        if !fits {
+            return Err(weights.misfit("its text encoder knows other symbols than this program: train it anew"));
+        }
+        weights.finish()?;
+
+        let weights = WeightsFile::read(package, &entry.vocoder, device)?;
+        let vocoder_config: FourierConfig = weights.config()?;
+        let vocoder = weights.build(|builder| FourierVocoder::new(&vocoder_config, builder))?;
+        let mel = vocoder.mel_config();
+        if (mel.sample_rate, mel.hop_length, mel.n_mels) != (SAMPLE_RATE, HOP_LENGTH as usize, config.mel.n_mels) {
+            return Err(weights.misfit("the vocoder reads another mel spectrogram than the voice makes"));
+        }
+        weights.finish()?;
+        let state_width = config.encoder.width;
+        Ok(Self { model, vocoder: Box::new(vocoder), device: device.clone(), state_width })
+    }
+
+    /// The text encoder's states (1, S, D), and the duration of each symbol in mel frames.
+    pub(crate) fn states_and_durations(&self, symbols: &[Symbol]) -> Result<(Tensor, Vec<f32>)> {
+        let states = encode(&self.model.encoder, symbols, &self.device)?;
+        let mask = Tensor::ones((1, symbols.len()), DType::F32, &self.device)?;
+        let log_durations = self.model.duration.forward(&states, &mask, None, &Mode::Eval)?;
+        let durations: Vec<f32> = log_durations.squeeze(0)?.to_vec1()?;
+        let durations: Vec<f32> = durations.into_iter().map(|log| log.exp_m1().max(0.0)).collect();
+        match durations.iter().find(|duration| !(**duration <= LONGEST_SYMBOL_MEL_FRAMES)) {
+            Some(_) => Err(Error::Synthesis("the voice predicts a symbol without end: its weights are broken".into())),
+            None => Ok((states, durations)),
+        }
+    }
+
+    /// The PCM of a sentence, exactly as long as its timeline.
+    pub(crate) fn pcm(&self, states: &Tensor, timeline: &Timeline, seed: u64) -> Result<Vec<f32>> {
+        let (regulated, places) = regulated(states, &timeline.mel_places())?;
+        let output = self.model.mel.forward(&regulated, &places, None, &Mode::Eval)?;
+        let mel: Vec<f32> = output.mel.flatten_all()?.to_vec1()?;
+        let log_f0: Vec<f32> = output.log_f0.flatten_all()?.to_vec1()?;
+        let voicing: Vec<f32> = output.voicing_logit.flatten_all()?.to_vec1()?;
+        let f0_hz = log_f0.iter().zip(&voicing).map(|(log_f0, logit)| if *logit > 0.0 { log_f0.exp() } else { 0.0 });
+        let n_mels = output.mel.dim(2)?;
+        let features = Features::new(n_mels, mel, f0_hz.collect()).map_err(synthesis)?;
+        let mut pcm = self.vocoder.synthesise(&features, seed).map_err(synthesis)?;
+        // The last mel frame may reach beyond the end of the sentence, which lies in silence.
+        pcm.truncate(timeline.total_samples() as usize);
+        Ok(pcm)
+    }
+}
+
+/// The states (1, S, D) that a text encoder gives the symbols of one sentence.
+pub(crate) fn encode(encoder: &TextEncoder, symbols: &[Symbol], device: &Device) -> Result<Tensor> {
+    let ids: Vec<u32> = symbols.iter().flat_map(Symbol::features).collect();
+    let ids = Tensor::from_vec(ids, (1, symbols.len(), Symbol::FEATURE_SIZES.len()), device)?;
+    let mask = Tensor::ones((1, symbols.len()), DType::F32, device)?;
+    Ok(encoder.forward(&ids, &mask, &Mode::Eval)?)
+}
+
+/// States and place features on a time grid: (1, T, D) and (1, T, 4).
+pub(crate) fn regulated(states: &Tensor, places: &[Place]) -> Result<(Tensor, Tensor)> {
+    let device = states.device();
+    let index: Vec<u32> = places.iter().map(|place| place.symbol as u32).collect();
+    let index = Tensor::from_vec(index, (1, places.len()), device)?;
+    let features: Vec<f32> =
+        places.iter().flat_map(|place| place_features(place.since_start_s, place.to_end_s)).collect();
+    let features = Tensor::from_vec(features, (1, places.len(), PLACE_FEATURES), device)?;
+    Ok((regulate(states, &index)?, features))
+}
+
+fn synthesis(error: paravox_vocoder::VocoderError) -> Error {
+    Error::Synthesis(error.to_string())
+}
