@@ -1,12 +1,14 @@
 //! Files of HiFi-GAN weights: what tensors the published ones hold, and how they are read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, pickle};
 
 use super::generator::OUTER_KERNEL;
-use super::{HifiGanConfig, ResBlockKind};
+use super::{HifiGanConfig, ResBlockKind, legacy};
 use crate::error::{Result, VocoderError};
 
 /// The key under which the published `.pth` files hold the generator.
@@ -54,14 +56,22 @@ pub fn read_checkpoint(path: &Path) -> Result<HashMap<String, Tensor>> {
     let tensors: Vec<(String, Tensor)> = if is_safetensors {
         candle_core::safetensors::load(path, &Device::Cpu).map_err(unreadable)?.into_iter().collect()
     } else {
-        // A bare dictionary of tensors is accepted too.
-        match pickle::read_all_with_key(path, Some(GENERATOR_KEY)) {
-            Ok(tensors) if !tensors.is_empty() => tensors,
-            _ => pickle::read_all(path).map_err(unreadable)?,
-        }
+        read_pytorch(path).map_err(unreadable)?
     };
     let to_f32 = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_dtype(DType::F32)?));
     tensors.into_iter().map(to_f32).collect::<candle_core::Result<_>>().map_err(unreadable)
+}
+
+/// Both forms of PyTorch files; a bare dictionary of tensors is accepted too.
+fn read_pytorch(path: &Path) -> candle_core::Result<Vec<(String, Tensor)>> {
+    let mut reader = BufReader::new(File::open(path)?);
+    if reader.fill_buf()?.starts_with(&legacy::MAGIC) {
+        return legacy::read(&mut reader, GENERATOR_KEY);
+    }
+    match pickle::read_all_with_key(path, Some(GENERATOR_KEY)) {
+        Ok(tensors) if !tensors.is_empty() => Ok(tensors),
+        _ => pickle::read_all(path),
+    }
 }
 
 /// Says whether the tensors are those of a published checkpoint, weight normalisation kept or folded.

@@ -8,6 +8,7 @@
 //! | `weight_norm` | convolutions with weight normalisation, trainable or folded |
 //! | `generator` | the net, trainable |
 //! | `checkpoint` | names of the published tensors; reading files |
+//! | `legacy` | PyTorch files of the old form |
 //! | `vocoder` | synthesis in blocks, whole or streamed |
 //!
 //! Sequences are (B, C, T) here, as published.
@@ -15,6 +16,9 @@
 mod checkpoint;
 mod config;
 mod generator;
+mod legacy;
+#[cfg(test)]
+mod pickle_tests;
 #[cfg(test)]
 mod tests;
 mod vocoder;
