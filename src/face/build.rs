@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use image::RgbImage;
+
 use super::warp::{Warp, all_pixels};
 use super::{CROP_HEIGHT, CROP_WIDTH, FaceAsset, FaceError};
 use crate::data::prepare::{GridClip, grid_clips};
@@ -20,7 +22,8 @@ pub struct BuildOptions {
     pub clip: Option<String>,
     /// What users will call the face.
     pub name: String,
-    /// Side of a square around the head to show, its lower edge that of the video; `None` shows the whole picture.
+    /// Side of a square around the head to show, its lower edge that of the video; `None` shows the whole picture,
+    /// but for blank lines at its top.
     pub square: Option<u32>,
 }
 
@@ -60,7 +63,7 @@ pub fn build(options: &BuildOptions) -> Result<FaceAsset, FaceError> {
 
     // Even sides, which video needs.
     let side = options.square.map_or(u32::MAX, |side| side & !1);
-    let (shown_width, shown_height) = (side.min(width & !1), side.min(height & !1));
+    let (shown_width, shown_height) = (side.min(width & !1), side.min((height - blank_lines(&video_frame)) & !1));
     let centre = affine.apply([CROP_WIDTH as f32 / 2.0, CROP_HEIGHT as f32 / 2.0]);
     let left = (centre[0] - shown_width as f32 / 2.0).round().clamp(0.0, (width - shown_width) as f32) as u32;
     let top = height - shown_height;
@@ -79,6 +82,19 @@ pub fn build(options: &BuildOptions) -> Result<FaceAsset, FaceError> {
     };
     face.check()?;
     Ok(face)
+}
+
+/// Lines at the top that carry no picture, as analogue cameras leave them: markedly darker than what follows.
+fn blank_lines(picture: &RgbImage) -> u32 {
+    const MOST: u32 = 4;
+    if picture.height() <= MOST {
+        return 0;
+    }
+    let line = |row: u32| -> u64 {
+        (0..picture.width()).map(|x| picture.get_pixel(x, row).0.iter().map(|&v| u64::from(v)).sum::<u64>()).sum()
+    };
+    let first_whole = line(MOST);
+    (0..MOST).rev().find(|&row| 3 * line(row) < 2 * first_whole).map_or(0, |row| row + 1)
 }
 
 /// The clip with the most firmly closed and still lips at its start, among those of the largest picture.

@@ -47,3 +47,13 @@ fn the_clip_of_closed_lips_is_chosen_and_cut_out_around_the_head() {
         assert!(matches!(error, FaceError::Clip { .. }), "{error:?}");
     }
 }
+
+#[test]
+fn blank_lines_at_the_top_are_counted() {
+    let picture = |blank: u32| RgbImage::from_fn(20, 10, |_, y| image::Rgb([if y < blank { 40 } else { 150 }; 3]));
+    for blank in 0..4 {
+        assert_eq!(blank_lines(&picture(blank)), blank);
+    }
+    assert_eq!(blank_lines(&RgbImage::new(20, 10)), 0, "a picture that is black has no blank lines");
+    assert_eq!(blank_lines(&RgbImage::new(20, 2)), 0);
+}
