@@ -85,7 +85,7 @@ fn assert_sound_ends(decoded: &[f32], samples: usize) {
 
 #[test]
 fn flash_and_beep_stay_together_at_every_rate() {
-    for (fps, seconds) in [("25", 3.37), ("29.97", 61.0), ("23.976", 2.0), ("60", 1.01), ("12.5", 4.0), ("50", 0.1)] {
+    for (fps, seconds) in [("25", 3.37), ("29.97", 31.0), ("23.976", 2.0), ("60", 1.01), ("12.5", 4.0), ("50", 0.1)] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("clip.mp4");
         let info = info(64, 48, fps);
@@ -129,7 +129,7 @@ fn flash_and_beep_stay_together_at_every_rate() {
         let decoded = decoded_pcm(&path);
         assert_sound_ends(&decoded, pcm.len());
         // The codec smears an onset over some PCM samples; where the tone stands exactly tells the delay.
-        let delay = (-60..=60_i64).max_by(|a, b| {
+        let delay = (-30..=30_i64).max_by(|a, b| {
             let at = |delay: i64| {
                 pcm.iter()
                     .enumerate()

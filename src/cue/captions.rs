@@ -59,9 +59,9 @@ fn units(sentence: &Cue, words: &[&Cue]) -> Vec<Unit> {
 }
 
 /// Cuts the sentence's own text before each word. Words said from the same bytes ("2024") stay one unit. `None` where the
-/// words do not know their bytes.
+/// words do not know their bytes, or the sentence's text is not the source's.
 fn from_source(sentence: &Cue, words: &[&Cue]) -> Option<Vec<Unit>> {
-    let start = sentence.source.as_ref()?.start;
+    let start = sentence.source.as_ref().filter(|source| source.len() == sentence.text.len())?.start;
     // (byte in the sentence where the unit starts, the words' end byte, start, end)
     let mut spans: Vec<(usize, usize, u64, u64)> = Vec::new();
     for word in words {

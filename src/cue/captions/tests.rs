@@ -85,6 +85,9 @@ fn words_of_one_number_stay_together() {
 fn without_source_bytes_the_words_are_shown_as_spoken() {
     let mut list = CueList::new(24_000);
     say(&mut list, "It IS so.", 0);
+    let mut trimmed = list.clone();
+    trimmed.cues[3].text = "It IS so".into();
+    assert_eq!(captions(&trimmed)[0].lines, ["it is so"], "bytes that do not fit the text are not used");
     list.cues.iter_mut().for_each(|cue| cue.source = None);
     assert_eq!(captions(&list)[0].lines, ["it is so"]);
     list.cues.retain(|cue| cue.kind == CueKind::Sentence);
