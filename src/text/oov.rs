@@ -90,6 +90,11 @@ fn whole(word: &str, misaki: &Misaki) -> String {
     if let Some(stem) = word.strip_suffix("'s") {
         return misaki.g2p.lexicon.append_s(&whole(stem, misaki));
     }
+    for (ending, ipa) in [("'ve", "əv"), ("'ll", "ᵊl"), ("'re", "əɹ"), ("'d", "əd"), ("n't", "ᵊnt")] {
+        if let Some(stem) = word.strip_suffix(ending).filter(|stem| !stem.is_empty()) {
+            return whole(stem, misaki) + ipa;
+        }
+    }
     let letters: String = word.chars().filter(char::is_ascii_alphabetic).collect();
     if letters.len() < 2 || is_unsayable(&letters) && !letters.contains('y') && letters.len() < 6 {
         return misaki.spell(&letters, "");

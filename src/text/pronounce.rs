@@ -18,6 +18,7 @@ use super::{
 const OWN: &[(&str, &str)] = &[
     ("résumé", "ɹˈɛzəmˌA"),
     ("Miz", "mˈɪz"),
+    ("Missus", "mˈɪsɪz"),
     ("et", "ɛt"),
     ("cetera", "sˈɛTəɹə"),
     ("al", "ˈæl"),
@@ -81,23 +82,27 @@ pub(super) fn pronounce(pieces: &[Piece], user: &UserLexicon) -> Result<Vec<Stri
 /// What the tagger reads, and where each word stands in it.
 fn plain_text(pieces: &[Piece], misaki: &Misaki) -> (String, Vec<Range<usize>>) {
     let mut plain = String::new();
+    // Quotes and brackets that the next word follows without a space, and how many quotes there were.
+    let (mut opening, mut quotes) = (String::new(), 0);
     let mut places = Vec::new();
     for piece in pieces {
         match piece {
             Piece::Mark(mark) => {
-                let mark = match mark {
-                    '.' | '?' | '!' | ',' | ';' | ':' => *mark,
-                    '—' => ',',
-                    _ => continue,
-                };
-                if plain.ends_with(|c: char| c.is_ascii_alphabetic() || c == '\'') {
-                    plain.push(mark);
+                quotes += usize::from(*mark == '"');
+                let opens = *mark == '(' || (*mark == '"' && quotes % 2 == 1);
+                if opens {
+                    opening.push(*mark);
+                } else if *mark == '—' {
+                    plain += " —";
+                } else if !plain.is_empty() {
+                    plain.push(*mark);
                 }
             }
             Piece::Word(say, _) => {
                 if !plain.is_empty() {
                     plain.push(' ');
                 }
+                plain += &std::mem::take(&mut opening);
                 let start = plain.len();
                 match say {
                     Say::Word(word) => plain += &ascii(word, misaki),
@@ -172,7 +177,8 @@ fn checked(ipa: &str) -> Result<String, TextError> {
 /// "the" and "to" before a word that the lexicon did not know are said by the word's first sound.
 fn mend_articles(said: &mut [String], plain: &str, places: &[Range<usize>], given_here: &[bool]) {
     for i in 1..said.len() {
-        if !given_here[i] || given_here[i - 1] || places[i].start != places[i - 1].end + 1 {
+        let beside = plain[places[i - 1].end..places[i].start].trim().is_empty();
+        if !given_here[i] || given_here[i - 1] || !beside {
             continue;
         }
         let first = said[i].chars().find_map(Phoneme::from_ipa);
@@ -182,6 +188,8 @@ fn mend_articles(said: &mut [String], plain: &str, places: &[Range<usize>], give
             ("the", false) => said[i - 1] = "ðə".to_string(),
             ("to", true) => said[i - 1] = "tʊ".to_string(),
             ("to", false) => said[i - 1] = "tə".to_string(),
+            // Without a sound to follow, the lexicon stresses these as at the end of a sentence.
+            ("in", _) => said[i - 1] = "ɪn".to_string(),
             _ => {}
         }
     }

@@ -29,6 +29,8 @@ const ALWAYS: &[(&str, &str)] = &[
     ("Mt.", "Mount"),
     ("Ft.", "Fort"),
     ("e.g.", "for example"),
+    ("E.g.", "For example"),
+    ("I.e.", "That is"),
     ("i.e.", "that is"),
     ("etc.", "et cetera"),
     ("vs.", "versus"),
@@ -116,6 +118,11 @@ const AFTER_NAME: &[(&str, &str)] = &[
 
 /// Read in full without a full stop.
 const BARE: &[(&str, &str)] = &[
+    ("Ave", "Avenue"),
+    ("Blvd", "Boulevard"),
+    ("Ctrl", "Control"),
+    ("WWI", "World War one"),
+    ("WWII", "World War two"),
     ("Mr", "Mister"),
     ("Mrs", "Missus"),
     ("Ms", "Miz"),
@@ -178,8 +185,13 @@ pub(super) fn abbreviation(cx: &Context<'_>) -> Option<Found> {
     if stands("Sept.") {
         return found("Sept.", "September");
     }
-    let bare =
-        BARE.iter().find(|pair| stands(pair.0) && !matches!(cx.sign_after(pair.0.len()), Some('.' | '\'' | '-')));
+    let bare = BARE.iter().find(|pair| {
+        stands(pair.0) && {
+            let after = &rest[pair.0.len()..];
+            !after.starts_with(['\'', '-'])
+                && !after.strip_prefix('.').is_some_and(|next| next.starts_with(char::is_alphanumeric))
+        }
+    });
     bare.and_then(|(short, long)| Found::some(short.len(), *long))
 }
 
@@ -187,7 +199,8 @@ pub(super) fn abbreviation(cx: &Context<'_>) -> Option<Found> {
 fn begins_clause(cx: &Context<'_>) -> bool {
     matches!(
         cx.previous_word(),
-        "The"
+        "Prof"
+            | "The"
             | "In"
             | "At"
             | "On"
@@ -241,7 +254,7 @@ pub(super) fn initials(cx: &Context<'_>) -> Option<Found> {
 /// `next` is what follows the white space after it.
 pub(in crate::text) fn ends_abbreviation(text: &str, next: &str) -> bool {
     let start = text
-        .rfind(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“' | '['))
+        .rfind(|c: char| c.is_whitespace() || matches!(c, '(' | '"' | '“' | '[' | '–' | '—'))
         .map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     let last = &text[start..];
     let listed = |table: &[(&str, &str)]| table.iter().any(|pair| pair.0 == last);

@@ -36,6 +36,8 @@ static MONTH_YEAR: LazyLock<Regex> = LazyLock::new(|| regex(&format!(r"^{MONTH},
 static DAY_MONTH: LazyLock<Regex> = LazyLock::new(|| {
     regex(&format!(r"^(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?{MONTH}(?P<rest>(?:,?\s+(?P<year>\d{{4}}))?)\b"))
 });
+static MONTH_RANGE: LazyLock<Regex> =
+    LazyLock::new(|| regex(&format!(r"^({MONTH}\s?[-–]\s?)(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)")));
 static DAY_RANGE: LazyLock<Regex> = LazyLock::new(|| regex(&format!(r"^({DAY})\.?\s?[-–]\s?({DAY})\b\.?")));
 static DAY_BEFORE_DATE: LazyLock<Regex> =
     LazyLock::new(|| regex(&format!(r"^({DAY})\.?(,?)\s+(?:{MONTH}\.?\s+)?(?:the\s+)?\d")));
@@ -90,6 +92,12 @@ pub(super) fn month_first(cx: &Context<'_>) -> Option<Found> {
         words += &format!("{pause} {}", numbers::year(digits(year.as_str())?));
     }
     Found::some(m[0].len(), words)
+}
+
+/// Jan.–Mar. 2020: the first month and "to"; the second is read as it comes.
+pub(super) fn month_range(cx: &Context<'_>) -> Option<Found> {
+    let m = MONTH_RANGE.captures(cx.rest())?;
+    Found::some(m[1].len(), format!("{} to", named_month(&m["month"])?))
 }
 
 /// 22 November 2026; the 22nd of November.

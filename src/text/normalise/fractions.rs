@@ -32,7 +32,8 @@ const SIGNS: [(&str, u128, u128); 15] = [
 pub(super) fn fraction(cx: &Context<'_>) -> Option<Found> {
     if let Some(m) = SIGN.captures(cx.rest()) {
         let (_, upper, lower) = SIGNS.into_iter().find(|s| s.0 == &m[2])?;
-        return Found::some(m[0].len(), say(m.get(1).map(|w| w.as_str()), upper, lower));
+        let whole = m.get(1).map(|w| w.as_str());
+        return with_unit(cx, m[0].len(), say(whole, upper, lower), whole.is_some());
     }
     let m = SLASHED.captures(cx.rest())?;
     let len = m[0].len();
@@ -45,11 +46,21 @@ pub(super) fn fraction(cx: &Context<'_>) -> Option<Found> {
     let say = match (upper, lower) {
         (24, 7) | (9, 11) => format!("{} {}", numbers::cardinal(upper), numbers::cardinal(lower)),
         _ if upper == lower => format!("{} {}", numbers::cardinal(upper), numbers::cardinal(lower)),
-        _ if usual && upper > 0 && upper < 100 => say(whole, upper, lower),
+        _ if usual && upper > 0 && upper < 100 => {
+            return with_unit(cx, len, say(whole, upper, lower), whole.is_some() || upper > lower);
+        }
         _ if whole.is_some() => return None,
         _ => format!("{} over {}", numbers::cardinal(upper), numbers::cardinal(lower)),
     };
     Found::some(len, say)
+}
+
+/// The fraction with the unit that may follow it: "one half teaspoon".
+fn with_unit(cx: &Context<'_>, len: usize, say: String, more: bool) -> Option<Found> {
+    match super::units::after_fraction(cx, len, more) {
+        Some((end, unit)) => Found::some(end, format!("{say} {unit}")),
+        None => Found::some(len, say),
+    }
 }
 
 fn say(whole: Option<&str>, upper: u128, lower: u128) -> String {

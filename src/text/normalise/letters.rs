@@ -29,7 +29,7 @@ pub(super) fn word(cx: &Context<'_>) -> Option<Found> {
         return None;
     }
     if run.contains('-') {
-        let plain = run.split('-').all(|part| is_plain(part) && part.len() > 1);
+        let plain = run.split('-').all(|part| is_plain(part) && (part.len() > 1 || part == "a"));
         let say = if cx.known.has(run) || plain {
             run.to_string()
         } else {
@@ -218,6 +218,8 @@ pub(super) fn mixed(cx: &Context<'_>) -> Option<Found> {
             // "mid-1990s" is a word and a decade, "COVID-19" is one name.
             b'-' if is_word(&cx.rest()[..len]) => break,
             b'-' if digit_near() && bytes[len - 1].is_ascii_digit() != bytes[len + 1].is_ascii_digit() => len += 1,
+            // "CVE-2023-4291" goes on as a name.
+            b'-' if digit_near() && bytes[0].is_ascii_uppercase() => len += 1,
             _ => break,
         }
     }

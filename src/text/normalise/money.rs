@@ -50,7 +50,12 @@ pub(super) fn symbol_first(cx: &Context<'_>) -> Option<Found> {
         return None;
     }
     let (_, one, many, cent, cents) = CURRENCIES.into_iter().find(|c| c.0 == &m["sign"])?;
-    let country = m.name("country").map(|c| format!("^{} ", c.as_str())).unwrap_or_default();
+    let country = match m.name("country").map(|country| country.as_str()) {
+        None => String::new(),
+        Some("C" | "CA") => "Canadian ".to_string(),
+        Some("A" | "AU") => "Australian ".to_string(),
+        Some(letters) => format!("^{letters} "),
+    };
     let mut words = match (m["n"].split_once('.'), m.name("to"), m.name("scale")) {
         (Some((whole, hundredths)), None, None) if hundredths.len() == 2 && !cent.is_empty() => {
             let part = |text: &str, one: &str, many: &str| match digits(text) {

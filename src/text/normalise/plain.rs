@@ -53,12 +53,16 @@ const BEFORE_NAME: &[&str] = &[
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^(?:\d{1,3}(?: \d{3})+\b|(?:\d{1,3}(?:,\d{2,3})+|\d+)(?:\.\d+)?|\.\d+)").expect("a constant")
 });
+static SCIENTIFIC: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^(\d+(?:\.\d+)?)[eE]([+-]?\d{1,3})\b").expect("a constant"));
+static MILLIONS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\d+(?:\.\d+)?)(M|bn)").expect("a constant"));
 static VERSION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(v|V)?(\d+(?:\.\d+)*)").expect("a constant"));
 static TIMES_BY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(\d+(?:\.\d+)?)\s?[x×]\s?(\d+(?:\.\d+)?)\b").expect("a constant"));
 static ORDINAL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th|ST|ND|RD|TH)\b").expect("a constant"));
-static DECADE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^'?(\d{1,4})('?s)\b").expect("a constant"));
+static DECADE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"^'?(\d{1,3}(?:,\d{3})+|\d{1,4})('?s)\b").expect("a constant"));
 static AGE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(\d+)-(year|month|week|day|hour|minute)(s?)-old(s?)\b").expect("a constant"));
 static HEXADECIMAL: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^0[xX][0-9A-Fa-f]+\b").expect("a constant"));
@@ -68,6 +72,25 @@ static HOUSE: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("a constant")
 });
+
+/// 1e-5, 3.0e8; 1.2M.
+pub(super) fn scientific(cx: &Context<'_>) -> Option<Found> {
+    if let Some(m) = SCIENTIFIC.captures(cx.rest()) {
+        let sign = if m[2].starts_with('-') { "minus " } else { "" };
+        let power = numbers::number(m[2].trim_start_matches(['+', '-']));
+        return Found::some(m[0].len(), format!("{} times ten to the {sign}{power}", numbers::decimal(&m[1])));
+    }
+    let m = MILLIONS.captures(cx.rest())?;
+    let scale = if &m[2] == "M" { "million" } else { "billion" };
+    // "3M" may be a name.
+    let next = cx.next_word(m[0].len());
+    let counts = m[1].contains('.') || m[1].len() > 1 || next == "people" || next.ends_with('s');
+    if counts && cx.ends_at(m[0].len()) {
+        Found::some(m[0].len(), format!("{} {scale}", numbers::decimal(&m[1])))
+    } else {
+        None
+    }
+}
 
 /// v2.1.3, 2.1.3, 192.168.0.1.
 pub(super) fn version(cx: &Context<'_>) -> Option<Found> {
@@ -114,7 +137,12 @@ pub(super) fn decade(cx: &Context<'_>) -> Option<Found> {
         return Found::some(3, if n < 10 { format!("oh {}", numbers::cardinal(n)) } else { numbers::cardinal(n) });
     }
     let m = DECADE.captures(cx.rest())?;
-    let n: u128 = m[1].parse().ok()?;
+    let n: u128 = m[1].replace(',', "").parse().ok()?;
+    if m[1].contains(',') || n == 100 {
+        // "thousands", not "one thousands".
+        let words = numbers::plural(&numbers::cardinal(n));
+        return Found::some(m[0].len(), words.strip_prefix("one ").unwrap_or(&words));
+    }
     if &m[2] == "'s" && m[1].len() != 4 {
         return None;
     }
@@ -172,7 +200,7 @@ fn is_year(cx: &Context<'_>, digits: &str, previous: &str) -> bool {
     let counted = matches!(next, "people" | "men" | "women" | "children" | "percent" | "million" | "thousand" | "of")
         || (next.ends_with('s')
             && next.starts_with(char::is_lowercase)
-            && !matches!(next, "is" | "was" | "has" | "as" | "its" | "this" | "it's" | "does" | "us"));
+            && !matches!(next, "is" | "was" | "has" | "as" | "its" | "this" | "it's" | "does" | "us" | "vs"));
     match BEFORE_YEAR.contains(&previous) {
         true => !counted || n >= 1100,
         false => !counted && n >= 1100,

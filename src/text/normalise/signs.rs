@@ -77,6 +77,15 @@ fn dash(cx: &Context<'_>, len: usize, between: bool, spaced: bool) -> Option<Fou
     let (before, after) = (cx.last_sign(), cx.rest()[len..].chars().next());
     let starts_number = |c: char| c.is_ascii_digit() || matches!(c, '$' | '£' | '€' | '.');
     let ends_number = |c: char| c.is_ascii_digit() || matches!(c, '%' | '°' | '$' | '\'' | '"');
+    // A school mark: "a B- in art".
+    let mark = cx.previous_word();
+    if mark.len() == 1
+        && "ABCD".contains(mark)
+        && cx.before().ends_with(mark)
+        && after.is_none_or(|c| !c.is_alphanumeric() && c != '-')
+    {
+        return Found::some(len, "minus");
+    }
     let after_half = cx.before().to_lowercase().trim_end_matches('.').ends_with(['m']) && is_after_hour(cx.before());
     let hyphen = cx.rest().starts_with('-');
     let digits_around = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
@@ -89,8 +98,15 @@ fn dash(cx: &Context<'_>, len: usize, between: bool, spaced: bool) -> Option<Fou
         if digits_around(last) && digits_around(next) {
             return Found::some(len, if hyphen { "minus" } else { "to" });
         }
+        if cx.text.contains('=') && (digits_around(next) || digits_around(last)) {
+            return Found::some(len, "minus");
+        }
     }
     if after.is_some_and(starts_number) && before.is_none_or(|c| !c.is_alphanumeric()) {
+        return Found::some(len, "minus");
+    }
+    let operator_before = cx.before().trim_end().ends_with(['=', '+', '*', '(', '<', '>', '±']);
+    if operator_before && !cx.before().trim().is_empty() && after.is_some_and(char::is_alphabetic) {
         return Found::some(len, "minus");
     }
     // A hyphen between letters joins; at the beginning of the text it is a list's bullet.

@@ -42,6 +42,9 @@ const UNITS: &[(&str, &str, &str, Space)] = &[
     ("ml", "milliliter", "milliliters", Space::Any),
     ("mL", "milliliter", "milliliters", Space::Any),
     ("cl", "centiliter", "centiliters", Space::Any),
+    ("tsp", "teaspoon", "teaspoons", Space::Any),
+    ("tbsp", "tablespoon", "tablespoons", Space::Any),
+    ("pts", "points", "points", Space::Any),
     ("gal", "gallon", "gallons", Space::Any),
     ("h", "hour", "hours", Space::Any),
     ("hr", "hour", "hours", Space::Any),
@@ -88,8 +91,6 @@ const UNITS: &[(&str, &str, &str, Space)] = &[
     ("K", "kelvin", "kelvin", Space::Any),
     ("%", "percent", "percent", Space::Any),
     ("‰", "per mille", "per mille", Space::Any),
-    ("b", "bit", "bits", Space::None),
-    ("B", "byte", "bytes", Space::None),
     ("kB", "kilobyte", "kilobytes", Space::Any),
     ("KB", "kilobyte", "kilobytes", Space::Any),
     ("MB", "megabyte", "megabytes", Space::Any),
@@ -129,44 +130,69 @@ static FEET: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"^(\d+)'(?:\s?(\d{1,2}(?:\.\d+)?)")?"#).expect("a constant"));
 static INCHES: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"^(\d+(?:\.\d+)?)""#).expect("a constant"));
 
-/// 5 km, 10 °C, 3 GB, 100 km/h, 200 m².
-pub(super) fn quantity(cx: &Context<'_>) -> Option<Found> {
-    let number = NUMBER.find(cx.rest())?.as_str();
-    let m = UNIT.captures(&cx.rest()[number.len()..])?;
+/// A unit that was found after a number.
+struct Unit {
+    /// Bytes with the space before it.
+    len: usize,
+    sign: &'static str,
+    one: String,
+    many: String,
+    tight: bool,
+}
+
+/// The unit at the beginning of `rest`, after a number.
+fn unit(rest: &str) -> Option<Unit> {
+    let m = UNIT.captures(rest)?;
     let (space, sign) = (&m[1], m[2].replace(' ', ""));
     let &(sign, one, many, allowed) = UNITS.iter().find(|unit| unit.0 == sign)?;
-    let mut len = number.len() + m[0].len();
-    let ends = sign == "°" || sign == "%" || sign == "‰" || cx.ends_at(len);
-    if !ends || (allowed == Space::None && !space.is_empty()) {
+    let len = m[0].len();
+    let ends = matches!(sign, "°" | "%" | "‰") || !rest[len..].starts_with(char::is_alphanumeric);
+    if !ends || (allowed == Space::None && !space.is_empty()) || (sign == "x" && m.get(3).is_some()) {
         return None;
-    }
-    if space.is_empty() && is_no_unit(number, sign) {
-        return None;
-    }
-    if cx.sign_after(len) == Some('.')
-        && matches!(sign, "lb" | "lbs" | "oz" | "ft" | "in" | "min" | "sec" | "hr" | "hrs" | "yd" | "mi")
-    {
-        len = cx.keep_final_stop(len + 1);
     }
     let power = match m.get(3).map(|p| p.as_str().trim_start_matches('^')) {
         None => "",
         Some("2" | "²") => "square ",
         Some(_) => "cubic ",
     };
-    let tight = space.is_empty() && TIGHT.contains(&sign) && cx.measures_noun(len);
-    let unit = if number == "1" || tight || cx.is_adjective(len) { one } else { many };
-    let unit = if sign == "psi" { "^PSI" } else { unit };
-    let mut words = format!("{} {power}{unit}", say_number(number));
-    if let Some(lower) = m.get(4) {
-        words += &format!(" per {}", per(lower.as_str()));
-    }
-    Found::some(len, words)
+    let (one, many) = if sign == "psi" { ("^PSI", "^PSI") } else { (one, many) };
+    let lower = m.get(4).map(|lower| format!(" per {}", per(lower.as_str()))).unwrap_or_default();
+    let tight = space.is_empty() && TIGHT.contains(&sign);
+    Some(Unit { len, sign, one: format!("{power}{one}{lower}"), many: format!("{power}{many}{lower}"), tight })
 }
 
-/// "4K" names a resolution, "20s", "1990s" and "747s" are plurals.
-fn is_no_unit(number: &str, sign: &str) -> bool {
+/// The length with a full stop that belongs to the unit.
+fn with_stop(cx: &Context<'_>, len: usize, sign: &str) -> usize {
+    const SHORT: &[&str] =
+        &["lb", "lbs", "oz", "ft", "in", "min", "mins", "sec", "secs", "hr", "hrs", "yd", "mi", "tsp", "tbsp", "pts"];
+    if cx.sign_after(len) == Some('.') && SHORT.contains(&sign) { cx.keep_final_stop(len + 1) } else { len }
+}
+
+/// 5 km, 10 °C, 3 GB, 100 km/h, 200 m².
+pub(super) fn quantity(cx: &Context<'_>) -> Option<Found> {
+    let number = NUMBER.find(cx.rest())?.as_str();
+    let rest = &cx.rest()[number.len()..];
+    let unit = unit(rest)?;
+    if !rest.starts_with(char::is_whitespace) && is_no_unit(cx, number, unit.sign) {
+        return None;
+    }
+    let len = with_stop(cx, number.len() + unit.len, unit.sign);
+    let single = number == "1" || (unit.tight && cx.measures_noun(len)) || cx.is_adjective(len);
+    Found::some(len, format!("{} {}", say_number(number), if single { unit.one } else { unit.many }))
+}
+
+/// The unit `len` bytes after the cursor, behind a fraction: its end, and its name for one or less, or for more.
+pub(super) fn after_fraction(cx: &Context<'_>, len: usize, more: bool) -> Option<(usize, String)> {
+    let unit = unit(&cx.rest()[len..])?;
+    let end = with_stop(cx, len + unit.len, unit.sign);
+    Some((end, if more { unit.many } else { unit.one }))
+}
+
+/// "4K" names a resolution, "20s", "1990s" and "747s" are plurals, "2x + 1" has a variable.
+fn is_no_unit(cx: &Context<'_>, number: &str, sign: &str) -> bool {
     match sign {
         "K" => number.len() < 3,
+        "x" => cx.text.contains('='),
         "s" => {
             !number.contains('.')
                 && (number.len() > 2 || matches!(number.as_bytes(), [b'2'..=b'9', b'0'] | [b'0' | b'1']))
