@@ -2,19 +2,19 @@
 
 pub mod cue;
 pub mod data;
-pub mod face;
 mod engine;
 mod error;
+pub mod face;
+#[cfg(feature = "train")]
+pub mod metrics;
 #[cfg(feature = "playback")]
 pub mod playback;
 pub mod sink;
 pub mod text;
 pub mod timeline;
-pub mod voice;
-#[cfg(feature = "train")]
-pub mod metrics;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod voice;
 
 pub use engine::{Engine, EngineOptions, Plan, PlannedSentence, SpeakOptions, Spoken, TextSource, VideoOptions};
 pub use error::{Error, Result};

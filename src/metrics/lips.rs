@@ -16,8 +16,8 @@ use super::motion_energy::MotionEnergy;
 use super::psnr::Psnr;
 use super::ssim::Ssim;
 use super::{ClipPair, Figure, Metric};
-use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::data::{LipsDataset, Split};
+use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::train::checkpoint::{CONFIG, assign, load_model};
 use crate::train::lips_corpus::{
     choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, tensor_to_crops, visemes,

@@ -13,8 +13,8 @@ use rand::seq::index::sample;
 use super::batches::step_rng;
 use super::error::{Result, TrainError};
 use super::symbols::{GridBatch, SymbolBatch};
-use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::data::{LipsDataset, Split};
+use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::text::{Symbol, viseme};
 use crate::timeline::{Place, Timeline};
 
