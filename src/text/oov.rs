@@ -51,7 +51,7 @@ const PREFIXES: &[(&str, &str)] = &[
 const SUFFIXES: &[(&str, &[&str], &str)] = &[
     ("ers", &["", "e"], "əɹz"),
     ("er", &["", "e"], "əɹ"),
-    ("est", &["", "e"], "əst"),
+    ("est", &["", "e"], "ᵻst"),
     ("ly", &[""], "li"),
     ("ness", &[""], "nəs"),
     ("less", &[""], "ləs"),
@@ -72,6 +72,33 @@ const SUFFIXES: &[(&str, &[&str], &str)] = &[
     ("ized", &["", "e"], "ˌIzd"),
     ("izes", &["", "e"], "ˌIzᵻz"),
     ("izing", &["", "e"], "ˌIzɪŋ"),
+];
+
+/// Endings of family and place names, which are weaker than the words they come from.
+const NAME_ENDINGS: &[(&str, &str)] = &[
+    ("chester", "ʧˌɛstəɹ"),
+    ("stone", "stˌOn"),
+    ("wicke", "wɪk"),
+    ("worth", "wˌɜɹθ"),
+    ("shire", "ʃəɹ"),
+    ("berg", "bˌɜɹɡ"),
+    ("bury", "bˌɛɹi"),
+    ("burg", "bˌɜɹɡ"),
+    ("field", "fˌild"),
+    ("ford", "fəɹd"),
+    ("stein", "stˌIn"),
+    ("wood", "wˌʊd"),
+    ("land", "lənd"),
+    ("skyy", "ski"),
+    ("sky", "ski"),
+    ("ski", "ski"),
+    ("wick", "wɪk"),
+    ("ley", "li"),
+    ("ton", "tən"),
+    ("son", "sən"),
+    ("man", "mən"),
+    ("men", "mən"),
+    ("by", "bi"),
 ];
 
 /// Says a word of ASCII letters, apostrophes and hyphens; never empty if it has a letter.
@@ -127,7 +154,30 @@ fn by_parts(word: &str, misaki: &Misaki) -> Option<String> {
             }
         }
     }
-    compound(word, misaki)
+    if let Some(said) = y_changed(word, misaki) {
+        return Some(said);
+    }
+    compound(word, misaki).or_else(|| by_name_ending(word, misaki))
+}
+
+/// "denied", "fancier", "grumpiest": a known word whose y became i.
+fn y_changed(word: &str, misaki: &Misaki) -> Option<String> {
+    let endings = [("ied", "d"), ("ies", "z"), ("ier", "əɹ"), ("iest", "ᵻst"), ("ily", "əli"), ("iness", "inəs")];
+    endings.iter().find_map(|(ending, ipa)| {
+        let stem = format!("{}y", word.strip_suffix(ending)?);
+        let said = misaki.word(&stem).filter(|_| stem.len() > 3 && misaki.has_gold(&stem))?;
+        let said = if matches!(*ending, "ily" | "iness") { said.strip_suffix('i')?.to_string() } else { said };
+        Some(said + ipa)
+    })
+}
+
+/// "Hardwicke", "Ashley": a beginning that the lexicon or the model says, and the ending of a name.
+fn by_name_ending(word: &str, misaki: &Misaki) -> Option<String> {
+    NAME_ENDINGS.iter().find_map(|(ending, ipa)| {
+        let stem = word.strip_suffix(ending).filter(|stem| stem.len() > 2 && !is_unsayable(stem))?;
+        let known = misaki.word(stem).filter(|_| misaki.has_gold(stem));
+        Some(known.unwrap_or_else(|| by_model(stem, misaki)) + ipa)
+    })
 }
 
 /// Two words in one, the first stressed: "datacenter". The more even cut wins.

@@ -190,6 +190,7 @@ fn mend_articles(said: &mut [String], plain: &str, places: &[Range<usize>], give
             ("to", false) => said[i - 1] = "tə".to_string(),
             // Without a sound to follow, the lexicon stresses these as at the end of a sentence.
             ("in", _) => said[i - 1] = "ɪn".to_string(),
+            ("by", _) => said[i - 1] = "bI".to_string(),
             _ => {}
         }
     }
