@@ -19,8 +19,14 @@ pub(super) struct Clean {
 impl Clean {
     pub(super) fn new(given: &str) -> Self {
         let mut clean = Self { text: String::with_capacity(given.len()), origin: Vec::with_capacity(given.len() + 1) };
+        let mut phonemes_to = 0;
         for (at, sign) in given.char_indices() {
-            clean.push(sign, at as u32, (at + sign.len_utf8()) as u32);
+            let (start, end) = (at as u32, (at + sign.len_utf8()) as u32);
+            if let Some(len) = given[at..].strip_prefix("[[").and_then(|inner| inner.find("]]")) {
+                phonemes_to = phonemes_to.max(at + len + 4);
+            }
+            // Phonemes are to be taken as they are.
+            if at < phonemes_to { clean.put(sign, start, end) } else { clean.push(sign, start, end) }
         }
         clean.origin.push((given.len() as u32, given.len() as u32));
         clean
@@ -133,6 +139,7 @@ mod tests {
             ("ok 😀👍🏽!", "ok !"),
             ("½ x² ℃ ⅷ", "½ x² °C viii"),
             ("𝐁𝐨𝐥𝐝", "Bold"),
+            ("ª [[bˈʌtᵊn]] ª", "ª [[bˈʌtᵊn]] ª"),
         ] {
             assert_eq!(Clean::new(given).text, expected);
         }

@@ -64,9 +64,19 @@ impl Misaki {
     }
 }
 
-impl Known for Misaki {
+/// Both lexicons, for the rules.
+pub(super) struct Words<'a> {
+    pub(super) misaki: &'a Misaki,
+    pub(super) user: &'a UserLexicon,
+}
+
+impl Known for Words<'_> {
     fn has(&self, word: &str) -> bool {
-        self.has_gold(word)
+        self.misaki.has_gold(word)
+    }
+
+    fn is_given(&self, word: &str) -> bool {
+        self.user.word(word).is_some()
     }
 }
 
@@ -154,7 +164,7 @@ impl UserLexicon {
             let Some((word, ipa)) = row.split_once('\t') else {
                 return Err(wrong(row.chars().count() + 1, "no tab: write the word, a tab, its phonemes".to_string()));
             };
-            if word.is_empty() || word.contains(char::is_whitespace) {
+            if word.is_empty() || word.contains(char::is_whitespace) || word.starts_with(['^', ',', '[']) {
                 return Err(wrong(1, format!("{word:?} is not one word")));
             }
             let inner = ipa.trim().strip_prefix("[[").and_then(|ipa| ipa.strip_suffix("]]"));

@@ -54,7 +54,7 @@ pub(super) fn pronounce(pieces: &[Piece], user: &UserLexicon) -> Result<Vec<Stri
                 Some(ipa) => Some(ipa.to_string()),
                 None => Some(misaki.spell(letters, ending)),
             },
-            Say::Word(word) => user.word(word).map(str::to_string).or_else(|| {
+            Say::Word(word) => users(word, user, misaki).or_else(|| {
                 let neighbour = |i: usize| places.get(i).map(|place| &plain[place.clone()]);
                 let before = i.checked_sub(1).and_then(neighbour);
                 let own = OWN.iter().find(|(own, _)| own == word).map(|(_, ipa)| *ipa);
@@ -77,6 +77,12 @@ pub(super) fn pronounce(pieces: &[Piece], user: &UserLexicon) -> Result<Vec<Stri
     }
     mend_articles(&mut said, &plain, &places, &given_here);
     Ok(said)
+}
+
+/// What the user gave for a word, or for the word that a possessive is made of.
+fn users(word: &str, user: &UserLexicon, misaki: &Misaki) -> Option<String> {
+    let possessive = || Some(tidy(&misaki.g2p.lexicon.append_s(user.word(word.strip_suffix("'s")?)?)));
+    user.word(word).map(str::to_string).or_else(possessive)
 }
 
 /// What the tagger reads, and where each word stands in it.

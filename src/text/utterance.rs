@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     Symbol, TextError,
-    lexicon::{Misaki, UserLexicon},
+    lexicon::{Misaki, UserLexicon, Words},
     normalise::{Piece, normalise},
     phonemes::{Folder, kind_of},
     pronounce::pronounce,
@@ -59,7 +59,7 @@ impl FrontEnd {
 
     /// The byte ranges of the sentences of a text of any length, found as they are asked for.
     ///
-    /// All of the text but white space is in some range, and the ranges are in order. No range is longer than 1,600 bytes.
+    /// All of the text but white space is in some range, and the ranges are in order. No range is longer than 2,000 bytes.
     pub fn sentences<'a>(&self, text: &'a str) -> impl Iterator<Item = Range<usize>> + use<'a> {
         split::sentences(text)
     }
@@ -73,7 +73,7 @@ impl FrontEnd {
         if sentence.trim().is_empty() {
             return Err(TextError::Empty);
         }
-        let pieces = normalise(sentence, Misaki::shared());
+        let pieces = normalise(sentence, &Words { misaki: Misaki::shared(), user: &self.user });
         let said = pronounce(&pieces, &self.user)?;
         if said.is_empty() {
             return Err(TextError::NothingToSay);
@@ -167,11 +167,12 @@ mod tests {
 
     #[test]
     fn the_users_words_come_first() {
-        let lexicon = UserLexicon::parse("nginx\tˌɛnʤənˈɛks\nNASA\tnˈɑsə", "mine").unwrap();
+        let lexicon =
+            UserLexicon::parse("nginx\tˌɛnʤənˈɛks\nNASA\tnˈɑsə\nK8s\tkˈAts\nChatGPT\tʧˈæt\nC++\tsˈi", "mine").unwrap();
         let front_end = FrontEnd::new(FrontEndOptions { lexicon: Some(lexicon) }).unwrap();
-        let utterance = front_end.analyse("the nginx of NASA").unwrap();
+        let utterance = front_end.analyse("the nginx of NASA, K8s, ChatGPT's C++.").unwrap();
         let said: Vec<String> = utterance.words.iter().map(|word| utterance.ipa(word)).collect();
-        assert_eq!(said, ["ði", "ˌɛnʤənˈɛks", "ʌv", "nˈɑsə"]);
+        assert_eq!(said, ["ði", "ˌɛnʤənˈɛks", "ʌv", "nˈɑsə", "kˈAts", "ʧˈæts", "sˈi"]);
     }
 
     #[test]

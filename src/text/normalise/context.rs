@@ -4,6 +4,9 @@
 pub(in crate::text) trait Known {
     /// Whether the main lexicon has this very spelling.
     fn has(&self, word: &str) -> bool;
+
+    /// Whether the user has said how to say this token.
+    fn is_given(&self, token: &str) -> bool;
 }
 
 /// The clean text, and the place in it that is being read.

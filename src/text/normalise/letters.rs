@@ -19,6 +19,18 @@ const SAID: &[&str] = &[
 /// Titles in mixed case that are spelled.
 const SPELLED_MIXED: &[&str] = &["PhD", "BSc", "MSc", "MPhil", "MBit", "DPhil", "LLMs", "LLM", "pH", "kHz", "mRNA"];
 
+/// A token that the user's lexicon has, whatever signs it holds.
+pub(super) fn given(cx: &Context<'_>) -> Option<Found> {
+    let token = cx.rest().split(char::is_whitespace).next()?;
+    let trimmed = token.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '"', '\'', '…']);
+    let word = &token[..token.find(|c: char| !c.is_alphanumeric()).unwrap_or(token.len())];
+    let found = [token, trimmed, trimmed.strip_suffix("'s").unwrap_or(""), word]
+        .into_iter()
+        .find(|part| !part.is_empty() && cx.known.is_given(part) && cx.ends_at(part.len()))?;
+    let ending = if cx.rest()[found.len()..].starts_with("'s") && cx.ends_at(found.len() + 2) { "'s" } else { "" };
+    Found::some(found.len() + ending.len(), format!("{found}{ending}"))
+}
+
 /// A word: letters with inner apostrophes and hyphens.
 pub(super) fn word(cx: &Context<'_>) -> Option<Found> {
     let run = word_run(cx.rest())?;

@@ -83,6 +83,7 @@ type Rule = fn(&Context<'_>) -> Option<Found>;
 
 /// Rules that read from the beginning of a word or number.
 const AT_TOKEN: &[Rule] = &[
+    letters::given,
     web::address,
     web::hashtag,
     web::handle,
@@ -174,11 +175,11 @@ fn piece(token: &str, source: &Range<usize>) -> Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::lexicon::Misaki;
+    use crate::text::lexicon::{Misaki, UserLexicon, Words};
 
     /// Words as the table writes them.
     fn spoken(text: &str) -> String {
-        let words: Vec<String> = normalise(text, Misaki::shared())
+        let words: Vec<String> = normalise(text, &Words { misaki: Misaki::shared(), user: &UserLexicon::default() })
             .into_iter()
             .filter_map(|piece| match piece {
                 Piece::Word(say, _) => Some(say.to_string()),
