@@ -84,7 +84,7 @@ fn write_package(folder: &Path) {
     LipsModel::new(&lips, params.builder()).unwrap();
     write(&folder.join("lips.safetensors"), &params, &config::to_toml(&lips).unwrap());
 
-    face_asset().save(&folder.join("faces/test")).unwrap();
+    face_asset().save(folder.join("faces/test")).unwrap();
     let text = |text: &str| text.to_string();
     let manifest = Manifest {
         schema: SCHEMA,

@@ -60,10 +60,12 @@ impl VoiceNets {
         let mask = Tensor::ones((1, symbols.len()), DType::F32, &self.device)?;
         let log_durations = self.model.duration.forward(&states, &mask, None, &Mode::Eval)?;
         let durations: Vec<f32> = log_durations.squeeze(0)?.to_vec1()?;
-        let durations: Vec<f32> = durations.into_iter().map(|log| log.exp_m1().max(0.0)).collect();
-        match durations.iter().find(|duration| !(**duration <= LONGEST_SYMBOL_MEL_FRAMES)) {
-            Some(_) => Err(Error::Synthesis("the voice predicts a symbol without end: its weights are broken".into())),
-            None => Ok((states, durations)),
+        let durations: Vec<f32> = durations.into_iter().map(|log| if log < 0.0 { 0.0 } else { log.exp_m1() }).collect();
+        // Not a number is not in the range either.
+        if durations.iter().all(|duration| (0.0..=LONGEST_SYMBOL_MEL_FRAMES).contains(duration)) {
+            Ok((states, durations))
+        } else {
+            Err(Error::Synthesis("the voice predicts a symbol without end: its weights are broken".to_string()))
         }
     }
 
