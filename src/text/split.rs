@@ -32,8 +32,7 @@ fn sentence_end(text: &str, start: usize) -> usize {
     let (mut comma, mut space) = (None, None);
     let mut speakable = false;
     let mut inline = false;
-    let mut signs = rest.char_indices().peekable();
-    while let Some((at, sign)) = signs.next() {
+    for (at, sign) in rest.char_indices() {
         let after = at + sign.len_utf8();
         let tail = &rest[after..];
         if rest[at..].starts_with("[[")

@@ -73,7 +73,8 @@ fn a_writer_that_never_finished_left_no_dataset() {
 
 #[test]
 fn every_kind_of_damage_is_refused_in_one_line() {
-    let damage: [(&str, fn(Vec<u8>) -> Vec<u8>); 6] = [
+    type Break = fn(Vec<u8>) -> Vec<u8>;
+    let damage: [(&str, Break); 6] = [
         ("mel.f16", |mut b| {
             b.pop();
             b

@@ -73,7 +73,7 @@ fn word_run(text: &str) -> Option<&str> {
         let between = i > 0 && signs[i - 1].1.is_alphabetic() && signs.get(i + 1).is_some_and(|s| s.1.is_alphabetic());
         if sign.is_alphabetic() {
             end = at + sign.len_utf8();
-        } else if !between && !(i == 0 && sign == '\'' && starts_elided(text)) {
+        } else if !(between || i == 0 && sign == '\'' && starts_elided(text)) {
             break;
         }
     }

@@ -129,7 +129,7 @@ pub(super) fn ordinal(n: u128) -> String {
 pub(super) fn year(n: u128) -> String {
     let (high, low) = (n / 100, n % 100);
     match n {
-        1000..=9999 if high % 10 != 0 || (low >= 10 && high % 10 == 0) => match low {
+        1000..=9999 if high % 10 != 0 || low >= 10 => match low {
             0 => format!("{} hundred", cardinal(high)),
             1..=9 => format!("{} oh {}", cardinal(high), cardinal(low)),
             _ => format!("{} {}", cardinal(high), cardinal(low)),

@@ -112,7 +112,7 @@ pub(super) fn identifier(cx: &Context<'_>) -> Option<Found> {
 
 /// The length without punctuation at the end, which belongs to the sentence.
 fn trim(text: &str) -> usize {
-    text.trim_end_matches(|c: char| matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | '\'' | '"' | '…')).len()
+    text.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '"', '…']).len()
 }
 
 /// Reads an address: words, letters, numbers and the names of its signs.
