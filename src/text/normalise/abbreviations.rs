@@ -44,6 +44,8 @@ const ALWAYS: &[(&str, &str)] = &[
     ("al.", "al"),
     ("est.", "established"),
     ("misc.", "miscellaneous"),
+    ("bldg.", "building"),
+    ("Bldg.", "Building"),
     ("govt.", "government"),
     ("Govt.", "Government"),
     ("Assn.", "Association"),

@@ -58,6 +58,7 @@ pub(super) fn sign(cx: &Context<'_>) -> Option<Found> {
         }
         '+' if between || is_digit(after) || before.is_some_and(char::is_alphanumeric) => "plus",
         '#' if before.is_some_and(|c| c.is_ascii_uppercase()) => "sharp",
+        '/' if spaced && between && (cx.text.contains('=') || (is_digit(last) && is_digit(next))) => "divided by",
         '/' if is_operand(before) && is_operand(after) => "slash",
         '\\' if after.is_some_and(char::is_alphanumeric) => "backslash",
         '$' if next.is_none_or(|c| !c.is_alphanumeric()) && before.is_none_or(|c| c == ' ') => "dollar sign",

@@ -12,11 +12,46 @@ static CLOCK: LazyLock<Regex> =
 static RATIO: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(\d+):(\d+)").expect("a constant"));
 static HOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new(&format!(r"^(\d{{1,2}})\s?{HALF}")).expect("a constant"));
 
+/// Books whose chapter and verse are written like a ratio.
+const BOOKS: &[&str] = &[
+    "Acts",
+    "Corinthians",
+    "Daniel",
+    "Deuteronomy",
+    "Ecclesiastes",
+    "Ephesians",
+    "Exodus",
+    "Ezekiel",
+    "Galatians",
+    "Genesis",
+    "Hebrews",
+    "Isaiah",
+    "James",
+    "Jeremiah",
+    "Job",
+    "John",
+    "Joshua",
+    "Kings",
+    "Leviticus",
+    "Luke",
+    "Mark",
+    "Matthew",
+    "Peter",
+    "Proverbs",
+    "Psalm",
+    "Psalms",
+    "Revelation",
+    "Romans",
+    "Samuel",
+    "Timothy",
+];
+
 /// 3:30 pm, 15:00, 1:02:03 and ratios such as 3:1.
 pub(super) fn clock(cx: &Context<'_>) -> Option<Found> {
     let ratio = || {
         let m = RATIO.captures(cx.rest())?;
-        let say = format!("{} to {}", numbers::number(&m[1]), numbers::number(&m[2]));
+        let between = if BOOKS.contains(&cx.previous_word()) { "" } else { "to " };
+        let say = format!("{} {between}{}", numbers::number(&m[1]), numbers::number(&m[2]));
         if cx.ends_at(m[0].len()) { Found::some(m[0].len(), say) } else { None }
     };
     let Some(m) = CLOCK.captures(cx.rest()) else { return ratio() };
