@@ -17,8 +17,9 @@ use std::sync::LazyLock;
 /// Letters that the model reads, and the sign for the edge of the word.
 const LETTERS: usize = 27;
 const EDGE: u8 = 26;
-/// Hypotheses that the search keeps.
+/// Hypotheses that the search keeps, and that it keeps in training.
 const BEAM: usize = 8;
+const TRAINING_BEAM: usize = 3;
 /// Weights in the table.
 const TABLE: usize = 1 << 20;
 /// First bytes of a model file.
@@ -33,6 +34,7 @@ pub struct LetterToSound {
     units: Vec<Unit>,
     /// For each letter, the units that it can say.
     choices: Vec<Vec<u16>>,
+    /// Codes that [`spread`] turns into weights.
     weights: Vec<i8>,
 }
 
@@ -128,17 +130,28 @@ impl LetterToSound {
     ///
     /// Signs other than the letters a to z, in either case, are passed over; without any letter the result is empty.
     pub fn pronounce(&self, word: &str) -> String {
-        let chain = self.search(&letters_of(word), |index| i64::from(self.weights[index]));
+        let chain = self.search(&letters_of(word), |index| spread(self.weights[index]));
         let ipa: String = chain.iter().map(|&unit| self.units[usize::from(unit)].ipa.as_str()).collect();
         with_one_primary(&ipa)
     }
 
     /// The best chain of units for a word, under the weights that `weight` looks up.
     fn search(&self, letters: &[u8], weight: impl Fn(usize) -> i64) -> Vec<u16> {
+        self.search_within(letters, REACH, BEAM, weight)
+    }
+
+    /// The same with windows that reach only so far, and so many hypotheses.
+    fn search_within(
+        &self,
+        letters: &[u8],
+        reach: usize,
+        beam_width: usize,
+        weight: impl Fn(usize) -> i64,
+    ) -> Vec<u16> {
         let mut beam = vec![Hypothesis { score: 0, chain: Vec::new(), stressed: false }];
         let mut window = Vec::new();
         for at in 0..letters.len() {
-            windows(letters, at, &mut window);
+            windows(letters, at, reach, &mut window);
             let choices = &self.choices[usize::from(letters[at])];
             let local: Vec<i64> =
                 choices.iter().map(|&unit| window.iter().map(|&f| weight(index(f, unit))).sum()).collect();
@@ -151,7 +164,7 @@ impl LetterToSound {
                 }
             }
             grown.sort_by_key(|&(score, h, unit)| (std::cmp::Reverse(score), h, unit));
-            let mut next: Vec<Hypothesis> = Vec::with_capacity(BEAM);
+            let mut next: Vec<Hypothesis> = Vec::with_capacity(beam_width);
             for (score, h, unit) in grown {
                 let parent = &beam[h];
                 let stressed = parent.stressed || self.units[usize::from(unit)].has_primary();
@@ -165,7 +178,7 @@ impl LetterToSound {
                 let mut chain = parent.chain.clone();
                 chain.push(unit);
                 next.push(Hypothesis { score, chain, stressed });
-                if next.len() == BEAM {
+                if next.len() == beam_width {
                     break;
                 }
             }
@@ -175,11 +188,11 @@ impl LetterToSound {
     }
 
     /// The features of a whole chain, for training.
-    fn features(&self, letters: &[u8], chain: &[u16], mut each: impl FnMut(usize)) {
+    fn features(&self, letters: &[u8], chain: &[u16], reach: usize, mut each: impl FnMut(usize)) {
         let mut so_far = Hypothesis { score: 0, chain: Vec::with_capacity(chain.len()), stressed: false };
         let mut window = Vec::new();
         for (at, &unit) in chain.iter().enumerate() {
-            windows(letters, at, &mut window);
+            windows(letters, at, reach, &mut window);
             window.iter().for_each(|&f| each(index(f, unit)));
             chains(letters, at, &so_far).iter().for_each(|&f| each(index(f, unit)));
             so_far.stressed |= self.units[usize::from(unit)].has_primary();
@@ -199,9 +212,9 @@ fn letter(letters: &[u8], at: isize) -> u64 {
 }
 
 /// Features of the letters around `at`: one for each reach to the left and to the right.
-fn windows(letters: &[u8], at: usize, features: &mut Vec<u64>) {
+fn windows(letters: &[u8], at: usize, reach: usize, features: &mut Vec<u64>) {
     features.clear();
-    let reach = REACH as isize;
+    let reach = reach as isize;
     let at = at as isize;
     for left in 0..=reach {
         let mut key = mix(1 + left as u64, letter(letters, at));
@@ -239,6 +252,12 @@ fn chains(letters: &[u8], at: usize, so_far: &Hypothesis) -> [u64; 7] {
         key(6, &[stress, vowels_left, here]),
         key(7, &[stress, vowels_left, here, next, letter(letters, at + 2), letter(letters, at + 3)]),
     ]
+}
+
+/// The weight that a byte of the table stands for: steps grow with the weight, since most are small and a few are large.
+fn spread(code: i8) -> i64 {
+    let code = i64::from(code);
+    code * code.abs()
 }
 
 /// One round of a multiplicative hash.
