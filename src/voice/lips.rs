@@ -9,6 +9,7 @@ use paravox_models::model::LipsModel;
 use paravox_models::text_encoder::{TextEncoder, TextEncoderConfig};
 
 use super::manifest::VoiceEntry;
+use super::mouth::mouth_timeline;
 use super::nets::{VoiceNets, encode, regulated};
 use super::package::Package;
 use super::weights_file::{ENCODER_KEY, WeightsFile};
@@ -62,7 +63,7 @@ impl LipsNets {
             .map(|config| weights.build(|builder| TextEncoder::new(config, builder.pp("encoder"))))
             .transpose()?;
         let state_width = encoder_config.map_or(voice.state_width, |config| config.width);
-        if config.motion.width != state_width {
+        if config.motion.state_width != state_width {
             return Err(weights.misfit("the lips were trained on another voice's text encoder"));
         }
         if !(10.0..=200.0).contains(&config.motion_hz) {
@@ -112,7 +113,8 @@ impl LipsNets {
         // The grid of the training: motion vector `j` belongs to `j / hz` seconds, and there is one beyond the end.
         let count = (timeline.total_s() * self.motion_hz) as usize + 2;
         let moments = (0..count).map(|j| j as f64 / self.motion_hz + self.lead_s);
-        let places: Vec<Place> = moments.map(|moment| timeline.place_at_seconds(moment)).collect();
+        let mouth = mouth_timeline(symbols, timeline)?;
+        let places: Vec<Place> = moments.map(|moment| mouth.place_at_seconds(moment)).collect();
         let visemes: Vec<u32> = places.iter().map(|place| viseme::of(symbols[place.symbol].phoneme).id()).collect();
         let visemes = Tensor::from_vec(visemes, (1, places.len()), &self.device)?;
         let own_states = self.encoder.as_ref().map(|encoder| encode(encoder, symbols, &self.device)).transpose()?;

@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+#[cfg(feature = "train")]
 /// A bar over items whose number is told as the work goes on.
 pub(crate) fn items() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {eta}").expect("the template is right");
