@@ -58,13 +58,23 @@ pub(crate) fn save(
     let mut model = BTreeMap::new();
     for (name, var) in vars {
         tensors.insert(format!("model.{name}"), var.as_detached_tensor());
-        model.insert(name.clone(), var.as_detached_tensor());
+        if !is_aid(name) {
+            model.insert(name.clone(), var.as_detached_tensor());
+        }
     }
     tensors.extend(optimiser.into_iter().map(|(name, tensor)| (format!("adamw.{name}"), tensor)));
     let json = serde_json::to_string(progress).expect("numbers and strings are JSON");
     write_tensors(&folder.join(CHECKPOINT), &tensors, &[("training", &json)])?;
     let steps = progress.step.to_string();
     write_tensors(&folder.join(MODEL), &model, &[("kind", &progress.kind), ("steps", &steps)])
+}
+
+/// Path of parameters that help in training and are no part of the nets: checkpoints hold them, models do not.
+pub(crate) const AID: &str = "aid";
+
+/// Whether a parameter of this name is an aid.
+pub(crate) fn is_aid(name: &str) -> bool {
+    name.split('.').next() == Some(AID)
 }
 
 /// Reads a checkpoint; `None` where the folder has none.

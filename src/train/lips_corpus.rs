@@ -167,6 +167,20 @@ pub(crate) struct LipsBatch {
     /// (N): row of the motion frame before each target in (B T), and the share of the one after it.
     pub(crate) motion_row: Vec<u32>,
     pub(crate) motion_share: Vec<f32>,
+    /// (N, 40): the mouth's outline in each target, see [`mouth_shape`]; zeros where it is not known.
+    pub(crate) shapes: Vec<f32>,
+    /// (N): 1 where the outline is known.
+    pub(crate) shape_known: Vec<f32>,
+}
+
+/// Values of a mouth's outline: x and y of 20 points.
+pub(crate) const SHAPE_VALUES: usize = 40;
+
+/// A mouth's outline around its own middle, in tens of crop pixels: what it looks like, wherever the head is.
+fn mouth_shape(points: &[[f32; 2]]) -> Vec<f32> {
+    let n = points.len() as f32;
+    let middle = [0, 1].map(|axis| points.iter().map(|point| point[axis]).sum::<f32>() / n);
+    points.iter().flat_map(|point| [0, 1].map(|axis| (point[axis] - middle[axis]) / 10.0)).collect()
 }
 
 impl LipsBatch {
@@ -183,6 +197,7 @@ impl LipsBatch {
         let (mut grid, mut ids) = (GridBatch::default(), Vec::new());
         let (mut identities, mut targets) = (Vec::new(), Vec::new());
         let (mut owner, mut motion_row, mut motion_share) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut shapes, mut shape_known) = (Vec::new(), Vec::new());
         for (b, (choice, places)) in chosen.iter().zip(&places).enumerate() {
             grid.push(places, length);
             let mut row = visemes(sentences[b], places);
@@ -190,8 +205,12 @@ impl LipsBatch {
             ids.extend(row);
             let crop = |k: usize| &dataset.pixels(choice.clip)[k * CROP_BYTES..(k + 1) * CROP_BYTES];
             identities.push(crop(choice.identity));
+            let landmarks = dataset.get(choice.clip).landmarks;
             for &k in &choice.targets {
                 targets.push(crop(k));
+                let shape = landmarks.as_ref().map(|landmarks| mouth_shape(&landmarks[k]));
+                shape_known.push(f32::from(shape.is_some()));
+                shapes.extend(shape.unwrap_or_else(|| vec![0.0; SHAPE_VALUES]));
                 owner.push(b as u32);
                 let fps = f64::from(dataset.meta(choice.clip).fps);
                 let (before, share) = motion_position(k, fps, clips.motion_hz);
@@ -209,6 +228,8 @@ impl LipsBatch {
             owner,
             motion_row,
             motion_share,
+            shapes,
+            shape_known,
         })
     }
 }
@@ -252,6 +273,16 @@ mod tests {
             let (last, _) = motion_position(video_frames - 1, fps, 50.0);
             assert_eq!(places.len(), last + 2);
         }
+    }
+
+    #[test]
+    fn a_mouths_shape_does_not_depend_on_its_place() {
+        let outline: Vec<[f32; 2]> = (0..20).map(|i| [(i * i % 23) as f32, (i * 7 % 11) as f32]).collect();
+        let moved: Vec<[f32; 2]> = outline.iter().map(|[x, y]| [x + 50.0, y + 31.0]).collect();
+        let (shape, of_moved) = (mouth_shape(&outline), mouth_shape(&moved));
+        assert_eq!(shape.len(), SHAPE_VALUES);
+        assert!(shape.iter().zip(&of_moved).all(|(a, b)| (a - b).abs() < 1e-5));
+        assert!((shape[2] - shape[0] - 0.1).abs() < 1e-5, "one pixel is a tenth");
     }
 
     #[test]

@@ -188,7 +188,8 @@ impl<'a, T: Trainer> Loop<'a, T> {
             }
             None => {
                 if let Some(from) = &options.from {
-                    checkpoint::assign(&vars, &checkpoint::load_model(from)?, from)?;
+                    let nets: Vec<_> = vars.iter().filter(|(name, _)| !checkpoint::is_aid(name)).cloned().collect();
+                    checkpoint::assign(&nets, &checkpoint::load_model(from)?, from)?;
                 }
                 let config = options.out.join(checkpoint::CONFIG);
                 checkpoint::write_atomically(&config, trainer.config().as_bytes())?;
