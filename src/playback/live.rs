@@ -122,6 +122,11 @@ impl LivePlayer {
         self.0.stopped.load(Ordering::Acquire) || self.0.all_heard(self.position())
     }
 
+    /// Whether the session was ended before everything was heard.
+    pub fn was_stopped(&self) -> bool {
+        self.0.stopped.load(Ordering::Acquire)
+    }
+
     /// Times that the device ran out of sound in the middle of speech.
     pub fn underruns(&self) -> u64 {
         self.0.state.underruns.load(Ordering::Relaxed)

@@ -3,8 +3,27 @@
 use super::package::Package;
 use crate::error::{Error, Result};
 
+macro_rules! file {
+    ($path:literal) => {
+        ($path, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/models/weights/", $path)))
+    };
+}
+
 /// The files of `models/weights`: (path inside the package, content).
-const FILES: &[(&str, &[u8])] = &[];
+const FILES: &[(&str, &[u8])] = &[
+    file!("manifest.json"),
+    file!("voice-heart.safetensors"),
+    file!("vocoder-heart.safetensors"),
+    file!("lips-grid.safetensors"),
+    file!("cards/heart.md"),
+    file!("cards/grid-faces.md"),
+    file!("faces/grid-s1/crop.png"),
+    file!("faces/grid-s1/face.json"),
+    file!("faces/grid-s1/picture.png"),
+    file!("faces/grid-s4/crop.png"),
+    file!("faces/grid-s4/face.json"),
+    file!("faces/grid-s4/picture.png"),
+];
 
 impl Package {
     /// The voices and faces that this program carries.

@@ -9,6 +9,8 @@ mod eval;
 mod export;
 mod list;
 mod plan;
+#[cfg(feature = "playback")]
+mod play;
 #[cfg(feature = "train")]
 mod prepare;
 mod progress;
@@ -33,6 +35,9 @@ struct Cli {
 enum Command {
     /// Text into a talking face (.mp4) or speech (.wav)
     Speak(speak::Speak),
+    /// Text into speakers and a window, live
+    #[cfg(feature = "playback")]
+    Play(play::Play),
     /// What would be said when: no synthesis
     Plan(plan::Plan),
     /// What voices there are, with licence and origin
@@ -78,6 +83,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Speak(args) => speak::run(args),
+        #[cfg(feature = "playback")]
+        Command::Play(args) => play::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Voices(args) => list::voices(args),
         Command::Faces(args) => list::faces(args),
