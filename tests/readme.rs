@@ -37,6 +37,10 @@ fn sub_commands_exist() {
     let mut seen = 0;
     for code in readme.split('`').skip(1).step_by(2).filter_map(|code| code.strip_prefix("paravox ")) {
         let name = code.split_whitespace().next().unwrap();
+        // In the program where it was built with that feature.
+        if name == "play" && cfg!(not(feature = "playback")) {
+            continue;
+        }
         seen += 1;
         paravox().args([name, "--help"]).assert().success();
     }

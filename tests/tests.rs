@@ -4,6 +4,8 @@
 
 // Bad input: one clear line, a status that is not 0, nothing half-written.
 mod bad_input;
+// The built-in voice and faces.
+mod defaults;
 // The library as programs use it: threads, seeds, plans, errors.
 mod engine_api;
 // MP4 files read by FFmpeg: tracks, times, pictures, sound.

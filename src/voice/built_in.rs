@@ -36,3 +36,28 @@ impl Package {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::voice::{MANIFEST_FILE, sha256_hex};
+
+    /// Files from a folder are compared with the manifest when they are read; these are compared here.
+    #[test]
+    fn files_are_those_of_the_manifest() {
+        let package = Package::built_in().unwrap();
+        for (name, content) in FILES.iter().filter(|(name, _)| *name != MANIFEST_FILE) {
+            assert_eq!(package.manifest().sha256.get(*name), Some(&sha256_hex(content)), "{name}");
+        }
+        let bytes: usize = FILES.iter().map(|(_, content)| content.len()).sum();
+        assert!(bytes < 60 << 20, "{bytes} bytes are too many to carry");
+        for voice in &package.manifest().voices {
+            for file in [Some(&voice.weights), Some(&voice.vocoder), voice.lips.as_ref(), voice.card.as_ref()] {
+                package.read(file.expect("the shipped voice has lips and a card")).unwrap();
+            }
+        }
+        for face in &package.manifest().faces {
+            package.face(face).unwrap();
+        }
+    }
+}
