@@ -18,3 +18,8 @@ pub mod voice;
 
 pub use engine::{Engine, EngineOptions, Plan, PlannedSentence, SpeakOptions, Spoken, TextSource, VideoOptions};
 pub use error::{Error, Result};
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

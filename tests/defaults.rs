@@ -31,7 +31,8 @@ fn every_face_speaks() {
 #[test]
 fn the_voice_paces_like_speech() {
     let plan = Engine::with_defaults().unwrap();
-    let plan = plan.plan("The weather will be mild this afternoon, with a light breeze.", &SpeakOptions::new()).unwrap();
+    let plan =
+        plan.plan("The weather will be mild this afternoon, with a light breeze.", &SpeakOptions::new()).unwrap();
     let phonemes = plan.sentences[0].symbols.iter().filter(|(ipa, _, _)| !ipa.is_empty()).count();
     let per_second = phonemes as f64 / plan.total_s();
     assert!((8.0..20.0).contains(&per_second), "{per_second} phonemes a second");
