@@ -25,8 +25,7 @@ const POLL: Duration = Duration::from_millis(4);
 /// [`PlaybackError::Window`] where no window can be opened.
 pub fn show(player: &LivePlayer, title: &str) -> Result<(), PlaybackError> {
     let event_loop = EventLoop::new().map_err(window_error)?;
-    let mut app =
-        App { player, title, window: None, next: None, shown: None, paused: false, failure: None, dropped: 0 };
+    let mut app = App { player, title, window: None, next: None, shown: None, paused: false, failure: None };
     event_loop.run_app(&mut app).map_err(window_error)?;
     match app.failure {
         Some(failure) => Err(failure),
@@ -38,15 +37,16 @@ fn window_error(error: impl std::fmt::Display) -> PlaybackError {
     PlaybackError::Window(error.to_string())
 }
 
+type WindowSurface = Surface<Rc<Window>, Rc<Window>>;
+
 struct App<'a> {
     player: &'a LivePlayer,
     title: &'a str,
-    window: Option<(Rc<Window>, Surface<Rc<Window>, Rc<Window>>)>,
+    window: Option<(Rc<Window>, WindowSurface)>,
     next: Option<TimedPicture>,
     shown: Option<Picture>,
     paused: bool,
     failure: Option<PlaybackError>,
-    dropped: u64,
 }
 
 impl App<'_> {
@@ -70,7 +70,6 @@ impl App<'_> {
             }
             match self.next.take() {
                 Some(timed) if timed.from_sample <= position => {
-                    self.dropped += u64::from(changed);
                     self.shown = Some(timed.picture);
                     changed = true;
                 }

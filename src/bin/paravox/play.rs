@@ -66,6 +66,7 @@ pub(crate) fn run(args: Play) -> anyhow::Result<()> {
             player.stop();
         }
         let spoken = speaking.join().map_err(|_| anyhow::anyhow!("the speaking thread has ended"))?;
-        Ok(shown.map(|()| spoken)??)
+        shown?;
+        spoken
     })
 }
