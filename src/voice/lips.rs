@@ -1,5 +1,7 @@
 //! The lips of one voice, loaded: states on the motion grid to motion, motion to pictures of a mouth.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Tensor};
 use paravox_models::config::LipsConfig;
 use paravox_models::identity_encoder::Identity;
@@ -90,7 +92,7 @@ impl LipsNets {
         Ok(LipsIdentity { identity, prepared, rest })
     }
 
-    /// The motion of a sentence, at rest at both ends where the sentence begins and ends in silence.
+    /// The motion of a sentence, at rest in its pauses.
     pub(crate) fn motion(
         &self,
         states: &Tensor,
@@ -99,7 +101,7 @@ impl LipsNets {
         face: &LipsIdentity,
     ) -> Result<Motion> {
         let mut motion = self.motion_of(states, symbols, timeline, &face.identity)?;
-        motion.ease_to_rest(&face.rest, symbols, timeline);
+        motion.rest_in_pauses(&face.rest, symbols, timeline);
         Ok(motion)
     }
 
@@ -153,27 +155,44 @@ impl Motion {
         row(before).iter().zip(row((before + 1).min(last))).map(|(a, b)| a + weight * (b - a)).collect()
     }
 
-    /// Goes over to `rest` inside the first and the last silence, so that sentences meet without a jump.
-    fn ease_to_rest(&mut self, rest: &[f32], symbols: &[Symbol], timeline: &Timeline) {
+    /// Rests in the pauses: goes over to `rest` after the last sound before a pause and leaves it in time for the next. At
+    /// the ends of a sentence there is nothing to wait for, so that sentences meet without a jump.
+    fn rest_in_pauses(&mut self, rest: &[f32], symbols: &[Symbol], timeline: &Timeline) {
+        /// Long enough for a mouth to close or to open.
         const EASE_S: f64 = 0.12;
         let total_s = timeline.total_s();
-        let silence_s = |symbol: usize| {
-            let span = timeline.span(symbol..symbol + 1);
-            let is_silence = symbols[symbol].phoneme.is_pause();
-            if is_silence { (span.end - span.start) as f64 / f64::from(SAMPLE_RATE) } else { 0.0 }
-        };
-        let (first_s, last_s) = (silence_s(0).min(EASE_S), silence_s(symbols.len() - 1).min(EASE_S));
-        for (i, row) in self.values.chunks_exact_mut(self.width).enumerate() {
-            let seconds = i as f64 / self.hz;
-            // 1 at the very end, 0 where the silence or the ease is over.
-            let closeness = |distance_s: f64, ease_s: f64| if ease_s > 0.0 { 1.0 - distance_s / ease_s } else { 0.0 };
-            let closeness = closeness(seconds, first_s).max(closeness(total_s - seconds, last_s)).clamp(0.0, 1.0);
-            let weight = (closeness * closeness * (3.0 - 2.0 * closeness)) as f32;
-            for (value, rest) in row.iter_mut().zip(rest) {
-                *value += weight * (rest - *value);
+        for run in pauses(symbols) {
+            let span = timeline.span(run.clone());
+            let [start_s, end_s] = [span.start, span.end].map(|sample| sample as f64 / f64::from(SAMPLE_RATE));
+            // A pause at an end of the sentence has one side alone, and rests at the other however short it is.
+            let (opens, closes) = (run.start == 0, run.end == symbols.len());
+            let ease_s = if opens || closes { EASE_S.min(end_s - start_s) } else { EASE_S };
+            let rows = self.values.chunks_exact_mut(self.width).enumerate();
+            for (i, row) in rows.skip((start_s * self.hz) as usize) {
+                let seconds = (i as f64 / self.hz).min(total_s);
+                if seconds > end_s {
+                    break;
+                }
+                let since_sound_s = if opens { f64::INFINITY } else { seconds - start_s };
+                let to_sound_s = if closes { f64::INFINITY } else { end_s - seconds };
+                let share = (since_sound_s.min(to_sound_s) / ease_s).clamp(0.0, 1.0);
+                let weight = (share * share * (3.0 - 2.0 * share)) as f32;
+                for (value, rest) in row.iter_mut().zip(rest) {
+                    *value += weight * (rest - *value);
+                }
             }
         }
     }
+}
+
+/// Runs of pauses among the symbols of a sentence.
+fn pauses(symbols: &[Symbol]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    let runs = symbols.chunk_by(|a, b| a.phoneme.is_pause() == b.phoneme.is_pause()).map(move |run| {
+        at += run.len();
+        (run[0].phoneme.is_pause(), at - run.len()..at)
+    });
+    runs.filter_map(|(is_pause, run)| is_pause.then_some(run))
 }
 
 /// (3, pixels) in 0..1 to (pixels, 3) bytes.
@@ -202,18 +221,31 @@ mod tests {
         assert_eq!((motion.at(-1.0), motion.at(9.0)), (vec![0.0, 10.0], vec![4.0, 0.0]));
     }
 
+    /// Motion of 1 in half a second or more, resting at 0.
+    fn rested(symbols: &[Symbol], boundaries: Vec<u64>) -> Motion {
+        let timeline = Timeline::from_boundaries(boundaries).unwrap();
+        let mut motion = Motion { values: vec![1.0; 600], width: 1, hz: 500.0 };
+        motion.rest_in_pauses(&[0.0], symbols, &timeline);
+        motion
+    }
+
     #[test]
-    fn motion_rests_at_both_ends_and_only_there() {
+    fn motion_rests_in_pauses_and_only_there() {
         let pause = Symbol::pause(Phoneme::Silence, SentenceKind::Statement);
         let sound = Symbol { phoneme: Phoneme::Aa, ..pause };
-        let timeline = Timeline::from_boundaries(vec![0, 4800, 9600, 14_400]).unwrap();
-        let mut motion = Motion { values: vec![1.0; 300], width: 1, hz: 500.0 };
-        motion.ease_to_rest(&[0.0], &[pause, sound, pause], &timeline);
-        assert!(motion.at(0.0)[0] < 0.01 && motion.at(0.6)[0] < 0.01);
-        assert!([0.13, 0.2, 0.3, 0.4, 0.47].iter().all(|&seconds| motion.at(seconds)[0] == 1.0));
-        let mut motion = Motion { values: vec![1.0; 300], width: 1, hz: 500.0 };
-        motion.ease_to_rest(&[0.0], &[sound; 3], &timeline);
-        assert!(motion.values.iter().all(|value| *value == 1.0));
+        let at = |motion: &Motion, moments: &[f64]| moments.iter().map(|&s| motion.at(s)[0]).collect::<Vec<_>>();
+        // Silence, sound, a long pause of two symbols, sound, a short silence; 24,000 PCM samples a second.
+        let symbols = [pause, sound, pause, pause, sound, pause];
+        let motion = rested(&symbols, vec![0, 4800, 9600, 12_000, 16_800, 21_600, 22_800]);
+        assert_eq!(at(&motion, &[0.0, 0.04, 0.07]), [0.0; 3], "at rest until the first sound is near");
+        assert_eq!(at(&motion, &[0.2, 0.3, 0.4, 0.71, 0.8, 0.89]), [1.0; 6], "free while there is sound");
+        assert_eq!(at(&motion, &[0.53, 0.55, 0.57]), [0.0; 3], "at rest in the pause");
+        assert!((at(&motion, &[0.46])[0] - 0.5).abs() < 1e-6, "half closed half way");
+        assert!(at(&motion, &[0.95])[0] < 1e-6, "at rest at the end");
+
+        let short = rested(&[sound, pause, sound], vec![0, 4800, 6000, 14_400]);
+        assert!(short.at(0.225)[0] > 0.8, "no time to close in 50 ms");
+        assert!(rested(&[sound; 3], vec![0, 4800, 9600, 14_400]).values.iter().all(|value| *value == 1.0));
     }
 
     #[test]
