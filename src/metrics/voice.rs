@@ -55,7 +55,7 @@ pub struct VoiceReport {
 pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
     let dataset = SpeechDataset::open(&options.data).map_err(|error| TrainError::Data(error.to_string()))?;
     let device = Device::Cpu;
-    let model = load_voice(&options.voice, &device)?;
+    let (model, _) = load_voice(&options.voice, &device)?;
     let mut sentences = dataset.split(Split::Valid);
     sentences.retain(|&i| dataset.meta(i).durations.is_some());
     sentences.truncate(options.max_sentences.unwrap_or(usize::MAX));
@@ -70,14 +70,15 @@ pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
     Ok(VoiceReport { sentences: sentences.len(), figures: means.figures() })
 }
 
-fn load_voice(folder: &Path, device: &Device) -> Result<VoiceModel> {
+/// The voice of a training's folder, and what it is made of.
+pub(crate) fn load_voice(folder: &Path, device: &Device) -> Result<(VoiceModel, VoiceConfig)> {
     let path = folder.join(CONFIG);
     let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
     let config: VoiceConfig = config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
     let params = Params::new(0, device);
     let model = VoiceModel::new(&config, params.builder())?;
     assign(&params.vars(), &load_model(folder)?, folder)?;
-    Ok(model)
+    Ok((model, config))
 }
 
 /// Figures of one sentence.

@@ -5,7 +5,7 @@
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
 //! | `voice`, `vocoder`, `lips` | the trainers |
-//! | `optimiser`, `checkpoint`, `batches`, `log`, `picture`, `symbols`, `lips_corpus` | their parts |
+//! | `optimiser`, `checkpoint`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus` | their parts |
 //!
 //! A training is a folder: `config.toml` (the nets), `checkpoint.safetensors` (to go on from), `model.safetensors` (the
 //! nets alone), `log.csv` and `valid.csv`, `samples/STEP/`. It is seeded, and a resumed training sees the losses that an
@@ -20,6 +20,7 @@ mod log;
 mod optimiser;
 mod options;
 pub(crate) mod picture;
+mod predicted_mel;
 mod run;
 mod schedule;
 pub(crate) mod symbols;

@@ -32,7 +32,8 @@ const VOICE_EXAMPLES: &str = "Examples:
 
 const VOCODER_EXAMPLES: &str = "Examples:
   paravox train vocoder data/speech -o runs/vocoder --minutes 60
-  paravox train vocoder data/speech -o runs/vocoder --minutes 60 --resume";
+  paravox train vocoder data/speech -o runs/vocoder --minutes 60 --resume
+  paravox train vocoder data/speech -o runs/tuned --from runs/vocoder --voice runs/voice --lr 5e-4 --minutes 20";
 
 const LIPS_EXAMPLES: &str = "Examples:
   paravox train lips data/lips -o runs/lips --voice runs/voice --minutes 60
@@ -57,6 +58,9 @@ struct VocoderArgs {
     /// Mel frames of each piece of speech in a step
     #[arg(long, value_name = "N")]
     mel_frames: Option<usize>,
+    /// Folder of a trained voice: every second step then reads mel as that voice predicts it
+    #[arg(long, value_name = "FOLDER")]
+    voice: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -172,6 +176,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
         What::Vocoder(args) => {
             let mut options = train::VocoderOptions::default();
             set(&mut options.mel_frames, args.mel_frames);
+            options.voice = args.voice;
             args.common.apply(&mut options.common)?;
             train::train_vocoder(&options)?
         }

@@ -70,23 +70,18 @@ impl FourierNet {
         self.synthesise(&self.head(&self.hidden(mel, f0_hz)?)?, excitation)
     }
 
-    /// The sources for a batch of F0 (B, T); needs no gradient, so it may be made ahead, on another thread.
+    /// The sources for a batch of F0 (B, T), with the noise of `seed`; without gradient.
     pub fn excite(&self, f0_hz: &Tensor, seed: u64) -> Result<Arc<Excitation>> {
         let (_, mel_frames) = f0_hz.dims2()?;
         let values = f0_hz.flatten_all()?.to_vec1::<f32>()?;
         self.excitation.batch(&values, mel_frames, seed).map(Arc::new).map_err(candle_core::Error::wrap)
     }
 
-    /// As [`FourierNet::forward`] with sources made ahead by [`FourierNet::excite`].
-    pub fn forward_with(&self, mel: &Tensor, f0_hz: &Tensor, excitation: Arc<Excitation>) -> Result<Tensor> {
-        self.synthesise(&self.head(&self.hidden(mel, f0_hz)?)?, excitation)
-    }
-
     /// What the head reads.
     ///
     /// # Shapes
     /// `mel` (B, T, n_mels) and `f0_hz` (B, T) -> (B, T, width)
-    pub(crate) fn hidden(&self, mel: &Tensor, f0_hz: &Tensor) -> Result<Tensor> {
+    pub fn hidden(&self, mel: &Tensor, f0_hz: &Tensor) -> Result<Tensor> {
         let (batch, mel_frames, n_mels) = mel.dims3()?;
         if n_mels != self.config.mel.n_mels || f0_hz.dims() != [batch, mel_frames] {
             bail!(
@@ -108,13 +103,19 @@ impl FourierNet {
         Ok(xs)
     }
 
-    /// (B, T, width) -> (B, T, 3 bins); each mel frame by itself.
-    pub(crate) fn head(&self, hidden: &Tensor) -> Result<Tensor> {
+    /// Log-gain and phase of the harmonics and log-gain of the noise in every bin; each mel frame by itself.
+    ///
+    /// # Shapes
+    /// (B, T, width) -> (B, T, 3 bins)
+    pub fn head(&self, hidden: &Tensor) -> Result<Tensor> {
         self.head.forward(&self.norm.forward(hidden)?)
     }
 
+    /// PCM of one set of gains and phases.
+    ///
+    /// # Shapes
     /// (B, T, 3 bins) -> (B, hop_length T)
-    pub(crate) fn synthesise(&self, head: &Tensor, excitation: Arc<Excitation>) -> Result<Tensor> {
+    pub fn synthesise(&self, head: &Tensor, excitation: Arc<Excitation>) -> Result<Tensor> {
         self.synthesiser.forward(head, excitation)
     }
 }
