@@ -1,5 +1,6 @@
 //! Paravox: audio-visual text-to-speech from one duration sequence.
 
+pub mod align;
 pub mod cue;
 pub mod data;
 mod engine;

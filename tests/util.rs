@@ -66,7 +66,8 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn write_package(folder: &Path) {
-    let voice: VoiceConfig = config::preset("voice-light").unwrap();
+    // Two voices in one model.
+    let voice = VoiceConfig { n_voices: 2, ..config::preset("voice-light").unwrap() };
     let params = Params::new(1, &Device::Cpu);
     VoiceModel::new(&voice, params.builder()).unwrap();
     // Random durations would be about zero: about seven mel frames a symbol is the pace of speech.
@@ -86,21 +87,23 @@ fn write_package(folder: &Path) {
 
     face_asset().save(folder.join("faces/test")).unwrap();
     let text = |text: &str| text.to_string();
+    let voice = |name: &str, speaker: u32| VoiceEntry {
+        name: text(name),
+        description: text("noise"),
+        licence: text("MIT OR Apache-2.0"),
+        origin: text("seeded random numbers"),
+        weights: text("voice.safetensors"),
+        speaker,
+        vocoder: text("vocoder.safetensors"),
+        lips: Some(text("lips.safetensors")),
+        card: None,
+        lip_lead_s: 0.0,
+    };
     let manifest = Manifest {
         schema: SCHEMA,
         default_voice: text("random"),
         default_face: Some(text("test")),
-        voices: vec![VoiceEntry {
-            name: text("random"),
-            description: text("noise"),
-            licence: text("MIT OR Apache-2.0"),
-            origin: text("seeded random numbers"),
-            weights: text("voice.safetensors"),
-            vocoder: text("vocoder.safetensors"),
-            lips: Some(text("lips.safetensors")),
-            card: None,
-            lip_lead_s: 0.0,
-        }],
+        voices: vec![voice("random", 0), voice("other", 1)],
         faces: vec![FaceEntry {
             name: text("test"),
             description: text("a grey oval"),

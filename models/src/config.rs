@@ -11,11 +11,12 @@ use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 6] = [
+const PRESETS: [(&str, &str); 7] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
     ("lips-paper", include_str!("../configs/lips-paper.toml")),
+    ("aligner-light", include_str!("../configs/aligner-light.toml")),
     ("discriminator-light", include_str!("../configs/discriminator-light.toml")),
     ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
 ];

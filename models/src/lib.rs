@@ -7,6 +7,7 @@
 //! | [`text_encoder`], [`duration_predictor`], [`length_regulator`] | symbols to states, and states to a time grid: shared by voice and lips |
 //! | [`mel_decoder`] | states to mel, F0 and voicing |
 //! | [`identity_encoder`], [`motion_decoder`], [`image_decoder`] | states and an image of a person to images of lips |
+//! | [`aligner`] | mel to the phoneme of each mel frame |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
 //! | [`losses`], [`discriminator`] | what they are trained on |
@@ -16,6 +17,7 @@
 //! Sequences are (B, T, C), images (B, C, H, W), all f32.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+pub mod aligner;
 pub mod config;
 pub mod discriminator;
 pub mod duration_predictor;

@@ -1,8 +1,8 @@
-//! Pictures of a video file, decoded by the `ffmpeg` program.
+//! Pictures and sound of a video file, decoded by the `ffmpeg` program.
 
 use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use image::RgbImage;
 
@@ -24,16 +24,48 @@ impl Drop for Running {
 
 /// Calls `picture` with every video frame in turn, one in memory at a time, and returns how many there were.
 pub(crate) fn each_picture(path: &Path, mut picture: impl FnMut(usize, &RgbImage) -> Result<()>) -> Result<usize> {
+    // Each picture comes as a PPM file, which says its own size.
+    let output = ["-map", "0:v:0", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"];
+    decode(path, &output, |reader| {
+        let mut n = 0;
+        while let Some(image) = read_ppm(reader).map_err(DataError::io(path))? {
+            picture(n, &image)?;
+            n += 1;
+        }
+        Ok(n)
+    })
+}
+
+/// The sound as mono PCM at `sample_rate`.
+#[cfg(feature = "train")]
+pub(crate) fn sound(path: &Path, sample_rate: u32) -> Result<Vec<f32>> {
+    let rate = sample_rate.to_string();
+    let output = ["-map", "0:a:0", "-ac", "1", "-ar", &rate, "-f", "f32le", "-"];
+    let mut pcm = Vec::new();
+    decode(path, &output, |reader| {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map_err(DataError::io(path))?;
+        pcm.extend(bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)));
+        Ok(pcm.len())
+    })?;
+    Ok(pcm)
+}
+
+/// Runs ffmpeg on a file and reads what it writes; `read` says how much that was.
+fn decode(
+    path: &Path,
+    output: &[&str],
+    read: impl FnOnce(&mut BufReader<ChildStdout>) -> Result<usize>,
+) -> Result<usize> {
     let mut errors = tempfile::tempfile().map_err(DataError::io(&std::env::temp_dir()))?;
     let stderr = errors.try_clone().map_err(DataError::io(&std::env::temp_dir()))?;
-    // "file:" keeps a name with a colon from being read as a protocol. Each picture comes as a PPM file, which says its
-    // own size.
+    // "file:" keeps a name with a colon from being read as a protocol.
     let mut input = std::ffi::OsString::from("file:");
     input.push(path);
     let child = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-threads", "1", "-i"])
         .arg(input)
-        .args(["-map", "0:v:0", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"])
+        .args(output)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(stderr)
@@ -46,17 +78,12 @@ pub(crate) fn each_picture(path: &Path, mut picture: impl FnMut(usize, &RgbImage
         },
     })?);
     let stdout = running.0.stdout.take().expect("stdout is piped");
-    let mut reader = BufReader::with_capacity(1 << 16, stdout);
-    let mut n = 0;
-    while let Some(image) = read_ppm(&mut reader).map_err(DataError::io(path))? {
-        picture(n, &image)?;
-        n += 1;
-    }
+    let n = read(&mut BufReader::with_capacity(1 << 16, stdout))?;
     let status = running.0.wait().map_err(DataError::io(path))?;
     if !status.success() || n == 0 {
         let mut said = String::new();
         let _ = errors.rewind().and_then(|()| errors.read_to_string(&mut said));
-        let why = said.lines().next().unwrap_or("no video in it").to_string();
+        let why = said.lines().next().unwrap_or("nothing of that kind in it").to_string();
         return Err(DataError::Corpus {
             why: format!("ffmpeg cannot read this video: {why}"),
             path: path.to_path_buf(),

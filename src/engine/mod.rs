@@ -4,6 +4,7 @@ mod options;
 mod paragraphs;
 mod plan;
 mod planner;
+mod prosody;
 mod sentence;
 mod speak;
 
@@ -78,6 +79,28 @@ struct Face {
     compositor: Compositor,
 }
 
+/// Who says a sentence, and with pictures the face as that voice's lips know it.
+#[derive(Clone)]
+struct Role {
+    voice: Arc<Voice>,
+    face: Option<Arc<Face>>,
+}
+
+/// The voices of a text: the one that was asked for, and those that its SSML names.
+struct Cast {
+    lead: Role,
+    others: Vec<(String, Role)>,
+}
+
+impl Cast {
+    /// The role of a voice that the text names, or of the one that was asked for.
+    fn role(&self, name: Option<&str>) -> Result<Role> {
+        let Some(name) = name else { return Ok(self.lead.clone()) };
+        let found = self.others.iter().find(|(other, _)| other == name);
+        found.map(|(_, role)| role.clone()).ok_or_else(|| Error::Synthesis(format!("the voice '{name}' was not read")))
+    }
+}
+
 impl Engine {
     /// An engine with the built-in voices and faces.
     ///
@@ -132,8 +155,9 @@ impl Engine {
         mut each: impl FnMut(PlannedSentence) -> Result<()>,
     ) -> Result<Spoken> {
         let mut source = text.into();
-        let voice = self.voice(options.voice.as_deref())?;
-        let mut planner = Planner::new(&self.front_end, &voice.nets, options, &mut source)?;
+        let sound_alone = SpeakOptions { video: None, ..options.clone() };
+        let cast = self.cast(&mut source, &sound_alone)?;
+        let mut planner = Planner::new(&self.front_end, &cast, options, &mut source)?;
         let mut sentences = 0;
         for sentence in planner.by_ref() {
             each(sentence?.planned())?;
@@ -161,17 +185,43 @@ impl Engine {
         sink: &mut dyn Sink,
     ) -> Result<Spoken> {
         let mut source = text.into();
-        let voice = self.voice(options.voice.as_deref())?;
-        let planner = Planner::new(&self.front_end, &voice.nets, options, &mut source)?;
-        let Some(video) = &options.video else { return speak::speak(planner, &voice.nets, None, options, sink) };
-        let Some(lips) = &voice.lips else {
+        let cast = self.cast(&mut source, options)?;
+        let planner = Planner::new(&self.front_end, &cast, options, &mut source)?;
+        let drawing = match (&options.video, &cast.lead) {
+            (Some(video), Role { voice, face: Some(face) }) => voice.lips.as_ref().map(|lips| Drawing {
+                lips,
+                identity: &face.identity,
+                compositor: &face.compositor,
+                fps: video.fps,
+            }),
+            _ => None,
+        };
+        speak::speak(planner, drawing, options, sink)
+    }
+
+    /// Reads an SSML document, and the voices and the face that the text needs.
+    fn cast(&self, source: &mut TextSource<'_>, options: &SpeakOptions) -> Result<Cast> {
+        source.read_ssml(&self.front_end)?;
+        let lead = self.role(options.voice.as_deref(), options)?;
+        let mut others: Vec<(String, Role)> = Vec::new();
+        for name in source.sentences().iter().filter_map(|sentence| sentence.voice.as_ref()) {
+            if !others.iter().any(|(other, _)| other == name) {
+                others.push((name.clone(), self.role(Some(name), options)?));
+            }
+        }
+        Ok(Cast { lead, others })
+    }
+
+    fn role(&self, voice_name: Option<&str>, options: &SpeakOptions) -> Result<Role> {
+        let voice = self.voice(voice_name)?;
+        let Some(video) = &options.video else { return Ok(Role { voice, face: None }) };
+        if voice.lips.is_none() {
             return Err(Error::Request(
                 "this voice has no lips: write sound alone (.wav) or take another voice".into(),
             ));
-        };
-        let face = self.face(&voice, options.voice.as_deref(), video.face.as_deref())?;
-        let drawing = Drawing { lips, identity: &face.identity, compositor: &face.compositor, fps: video.fps };
-        speak::speak(planner, &voice.nets, Some(drawing), options, sink)
+        }
+        let face = self.face(&voice, voice_name, video.face.as_deref())?;
+        Ok(Role { voice, face: Some(face) })
     }
 
     /// A voice by name, by package folder, or the default; read once.
@@ -194,12 +244,25 @@ impl Engine {
         if let Some(entry) = manifest.voices.iter().find(|voice| voice.name == asked) {
             return Ok((self.package.clone(), entry.clone()));
         }
-        if Path::new(asked).join(MANIFEST_FILE).is_file() {
-            let package = Package::open(asked)?;
-            let default_voice = package.manifest().default_voice.clone();
-            let entry = package.manifest().voices.iter().find(|voice| voice.name == default_voice).cloned();
-            let entry = entry.ok_or_else(|| Error::package(asked, "the manifest lists no default voice"))?;
-            return Ok((package, entry));
+        let path = Path::new(asked);
+        let named = path.file_name().and_then(|name| name.to_str()).zip(path.parent());
+        for (folder, name) in
+            [Some((path, None)), named.map(|(name, folder)| (folder, Some(name)))].into_iter().flatten()
+        {
+            if folder.join(MANIFEST_FILE).is_file() {
+                let package = Package::open(folder)?;
+                let name = name.unwrap_or(&package.manifest().default_voice);
+                let entry = package.manifest().voices.iter().find(|voice| voice.name == name).cloned();
+                let entry = entry.ok_or_else(|| {
+                    let voices: Vec<&str> = package.manifest().voices.iter().map(|voice| &*voice.name).collect();
+                    Error::Request(format!(
+                        "no voice '{name}' in {}: give one of {}",
+                        folder.display(),
+                        voices.join(", ")
+                    ))
+                })?;
+                return Ok((package, entry));
+            }
         }
         let names: Vec<&str> = manifest.voices.iter().map(|voice| &*voice.name).collect();
         Err(Error::Request(format!(

@@ -7,7 +7,8 @@ use crate::timeline::{Fps, SAMPLE_RATE};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SpeakOptions {
-    /// Name of a voice of the engine's package, or the path of a package folder, whose default voice is then taken.
+    /// Name of a voice of the engine's package, or the path of a package folder, whose default voice is then taken, or that
+    /// path and `/NAME` for another of its voices.
     /// Default: the package's default voice.
     pub voice: Option<String>,
     /// The pictures; `None` for sound alone, which costs nothing for the face. Default: `None`.

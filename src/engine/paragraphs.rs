@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::text::{FrontEnd, LONGEST_SSML_BYTES, Passage};
 
 /// A paragraph longer than this many bytes is cut, after a sentence if it has one: what bounds the memory.
 const LONGEST_BYTES: usize = 16 * 1024;
@@ -12,6 +13,7 @@ const LONGEST_BYTES: usize = 16 * 1024;
 /// Where the text comes from.
 pub struct TextSource<'a> {
     kind: Kind<'a>,
+    is_ssml: bool,
 }
 
 enum Kind<'a> {
@@ -26,29 +28,76 @@ enum Kind<'a> {
         name: String,
         file: File,
     },
+    /// An SSML document that has been read.
+    Sentences(Vec<Passage>),
 }
 
 impl<'a> From<&'a str> for TextSource<'a> {
     fn from(text: &'a str) -> Self {
-        Self { kind: Kind::Text(text) }
+        Self { kind: Kind::Text(text), is_ssml: false }
     }
 }
 
 impl<'a> From<&'a String> for TextSource<'a> {
     fn from(text: &'a String) -> Self {
-        Self { kind: Kind::Text(text) }
+        Self { kind: Kind::Text(text), is_ssml: false }
     }
 }
 
 impl<'a> TextSource<'a> {
     /// A file of UTF-8 text.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { kind: Kind::File(path.into()) }
+        Self { kind: Kind::File(path.into()), is_ssml: false }
     }
 
     /// A stream of UTF-8 text; `name` is what messages call it.
     pub fn reader(name: impl Into<String>, reader: impl BufRead + Send + 'a) -> Self {
-        Self { kind: Kind::Reader { name: name.into(), reader: Box::new(reader) } }
+        Self { kind: Kind::Reader { name: name.into(), reader: Box::new(reader) }, is_ssml: false }
+    }
+
+    /// Reads the text as SSML, a `<speak>` document of at most 4 MiB: pauses, pace, pitch, volume, voices and how words are
+    /// said. Text is never taken for SSML by itself, so that nobody's `<break/>` steers a program that reads plain text out.
+    ///
+    /// Cues then count bytes of the document.
+    pub fn ssml(self) -> Self {
+        Self { is_ssml: true, ..self }
+    }
+
+    /// Reads and checks an SSML document; nothing happens to plain text.
+    pub(crate) fn read_ssml(&mut self, front_end: &FrontEnd) -> Result<()> {
+        if !self.is_ssml || matches!(self.kind, Kind::Sentences(_)) {
+            return Ok(());
+        }
+        let (name, reader): (String, Box<dyn Read + Send + '_>) = match &mut self.kind {
+            Kind::Text(text) => ("the text".into(), Box::new(text.as_bytes())),
+            Kind::File(path) => {
+                let file = File::open(&*path).map_err(Error::io("read", &*path))?;
+                (path.display().to_string(), Box::new(file))
+            }
+            Kind::Reader { name, reader } => (name.clone(), Box::new(reader)),
+            Kind::Spooled { .. } | Kind::Sentences(_) => return Ok(()),
+        };
+        let mut bytes: Vec<u8> = Vec::new();
+        let limit = LONGEST_SSML_BYTES as u64 + 1;
+        reader.take(limit).read_to_end(&mut bytes).map_err(Error::io("read", Path::new(&name)))?;
+        if bytes.len() > LONGEST_SSML_BYTES {
+            return Err(Error::Text(format!("{name} is longer than {LONGEST_SSML_BYTES} bytes: give SSML in parts")));
+        }
+        let document = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            Error::Text(format!("{name} is not text: bytes that are not UTF-8 at byte {at}; give UTF-8 text"))
+        })?;
+        let sentences = front_end.ssml(&document).map_err(|error| Error::Text(format!("{name}, {error}")))?;
+        self.kind = Kind::Sentences(sentences);
+        Ok(())
+    }
+
+    /// The sentences of an SSML document that has been read; none of plain text.
+    pub(crate) fn sentences(&self) -> &[Passage] {
+        match &self.kind {
+            Kind::Sentences(sentences) => sentences,
+            _ => &[],
+        }
     }
 
     /// The length in bytes, where it is known before reading.
@@ -56,7 +105,7 @@ impl<'a> TextSource<'a> {
         match &self.kind {
             Kind::Text(text) => Some(text.len() as u64),
             Kind::File(path) => std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|data| data.len()),
-            Kind::Reader { .. } => None,
+            Kind::Reader { .. } | Kind::Sentences(_) => None,
             Kind::Spooled { file, .. } => file.metadata().ok().map(|data| data.len()),
         }
     }
@@ -84,6 +133,7 @@ impl<'a> TextSource<'a> {
                 file.seek(SeekFrom::Start(0)).map_err(Error::io("read", &*name))?;
                 Paragraphs::new(name.clone(), Box::new(BufReader::new(file)))
             }
+            Kind::Sentences(_) => Paragraphs::new("the document", Box::new(Cursor::new(&b""[..]))),
         })
     }
 }
@@ -95,6 +145,8 @@ pub(crate) struct Paragraph {
     pub(crate) offset: usize,
     /// The text, line ends included; never empty, no control characters but tab, line end and form feed.
     pub(crate) text: String,
+    /// Whether it goes on what was cut before it.
+    pub(crate) goes_on: bool,
 }
 
 /// Reads paragraphs: blocks of lines between empty lines, cut where one is longer than 16 KiB.
@@ -105,16 +157,18 @@ pub(crate) struct Paragraphs<R> {
     pending: Vec<u8>,
     /// Byte offset of `pending` in the text.
     offset: usize,
+    /// What was given out last was cut.
+    cut: bool,
     failed: bool,
 }
 
 impl<R: BufRead> Paragraphs<R> {
     pub(crate) fn new(name: impl Into<String>, reader: R) -> Self {
-        Self { name: name.into(), reader, pending: Vec::new(), offset: 0, failed: false }
+        Self { name: name.into(), reader, pending: Vec::new(), offset: 0, cut: false, failed: false }
     }
 
-    /// Takes the first `len` bytes of `pending` as text.
-    fn take(&mut self, len: usize) -> Result<Paragraph> {
+    /// Takes the first `len` bytes of `pending` as text; `cut` where the paragraph goes on behind them.
+    fn take(&mut self, len: usize, cut: bool) -> Result<Paragraph> {
         let rest = self.pending.split_off(len);
         let bytes = std::mem::replace(&mut self.pending, rest);
         let offset = self.offset;
@@ -127,7 +181,7 @@ impl<R: BufRead> Paragraphs<R> {
             return refuse(at, "a control character");
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Paragraph { offset, text }),
+            Ok(text) => Ok(Paragraph { offset, text, goes_on: std::mem::replace(&mut self.cut, cut) }),
             Err(error) => refuse(error.utf8_error().valid_up_to(), "bytes that are not UTF-8"),
         }
     }
@@ -135,7 +189,7 @@ impl<R: BufRead> Paragraphs<R> {
     fn advance(&mut self) -> Result<Option<Paragraph>> {
         loop {
             if self.pending.len() >= LONGEST_BYTES {
-                return self.take(cut_place(&self.pending)).map(Some);
+                return self.take(cut_place(&self.pending), true).map(Some);
             }
             let before = self.pending.len();
             let room = (LONGEST_BYTES - before) as u64;
@@ -147,10 +201,11 @@ impl<R: BufRead> Paragraphs<R> {
             if read == 0 || (line_is_empty && self.pending.ends_with(b"\n")) {
                 let blank = self.pending.iter().all(u8::is_ascii_whitespace);
                 if !blank {
-                    return self.take(self.pending.len()).map(Some);
+                    return self.take(self.pending.len(), false).map(Some);
                 }
                 self.offset += self.pending.len();
                 self.pending.clear();
+                self.cut = false;
                 if read == 0 {
                     return Ok(None);
                 }
@@ -219,6 +274,8 @@ mod tests {
     fn cuts_come_after_sentences() {
         let found = pieces("All is well that ends well. ".repeat(2000).as_bytes()).unwrap();
         assert!(found.len() > 2 && found.iter().all(|paragraph| paragraph.text.ends_with(". ")));
+        assert!(!found[0].goes_on && found[1..].iter().all(|paragraph| paragraph.goes_on));
+        assert!(pieces(b"One.\n\nTwo.").unwrap().iter().all(|paragraph| !paragraph.goes_on));
     }
 
     #[test]

@@ -5,27 +5,28 @@
 use std::collections::VecDeque;
 use std::io::BufRead;
 
+use super::Cast;
 use super::options::SpeakOptions;
-use super::paragraphs::{Paragraph, Paragraphs, TextSource};
+use super::paragraphs::{Paragraphs, TextSource};
+use super::prosody::{Gaps, direct, part_break};
 use super::sentence::Sentence;
 use crate::error::{Error, Result};
-use crate::text::{FrontEnd, TextError};
+use crate::text::{FrontEnd, Passage, TextError};
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
-use crate::voice::VoiceNets;
 
-/// A sentence longer than this many bytes (about 40 s of speech) is spoken in pieces: what bounds the nets' memory.
-const LONGEST_SENTENCE_BYTES: usize = 600;
 /// How far `length_s` may bend the natural length, either way, and still be speech.
 const LARGEST_STRETCH: f64 = 4.0;
 
 /// Plans sentence after sentence.
 pub(crate) struct Planner<'a> {
     front_end: &'a FrontEnd,
-    voice: &'a VoiceNets,
+    cast: &'a Cast,
     options: &'a SpeakOptions,
     paragraphs: Paragraphs<Box<dyn BufRead + Send + 'a>>,
-    /// Sentences of the current paragraph: (byte offset in the text, sentence).
-    queue: VecDeque<(usize, String)>,
+    /// Sentences of the current paragraph, or of a whole document.
+    queue: VecDeque<Passage>,
+    /// The silence that the next sentence opens with, where a break was asked for before it.
+    opening_s: Option<f64>,
     sentences: usize,
     /// Natural length of all sentences so far, in PCM samples.
     natural_end: u64,
@@ -40,7 +41,7 @@ impl<'a> Planner<'a> {
     /// Begins a text. Where a length is asked for, the whole text is first read once to know its natural length.
     pub(crate) fn new(
         front_end: &'a FrontEnd,
-        voice: &'a VoiceNets,
+        cast: &'a Cast,
         options: &'a SpeakOptions,
         source: &'a mut TextSource<'_>,
     ) -> Result<Self> {
@@ -48,7 +49,7 @@ impl<'a> Planner<'a> {
         let mut fit = None;
         if let Some(asked) = options.length_samples() {
             source.keep()?;
-            let mut first_pass = Planner::over(front_end, voice, options, source.paragraphs()?);
+            let mut first_pass = Planner::over(front_end, cast, options, source)?;
             for sentence in first_pass.by_ref() {
                 sentence?;
             }
@@ -64,27 +65,30 @@ impl<'a> Planner<'a> {
             }
             fit = Some((asked, natural));
         }
-        Ok(Planner { fit, ..Planner::over(front_end, voice, options, source.paragraphs()?) })
+        Ok(Planner { fit, ..Planner::over(front_end, cast, options, source)? })
     }
 
     fn over(
         front_end: &'a FrontEnd,
-        voice: &'a VoiceNets,
+        cast: &'a Cast,
         options: &'a SpeakOptions,
-        paragraphs: Paragraphs<Box<dyn BufRead + Send + 'a>>,
-    ) -> Self {
-        Self {
+        source: &'a mut TextSource<'_>,
+    ) -> Result<Self> {
+        let queue: VecDeque<Passage> = source.sentences().to_vec().into();
+        let opening_s = queue.front().and_then(|first| first.break_before_s);
+        Ok(Self {
             front_end,
-            voice,
+            cast,
             options,
-            paragraphs,
-            queue: VecDeque::new(),
+            paragraphs: source.paragraphs()?,
+            queue,
+            opening_s,
             sentences: 0,
             natural_end: 0,
             next_start: 0,
             fit: None,
             done: false,
-        }
+        })
     }
 
     /// PCM samples planned so far.
@@ -99,40 +103,46 @@ impl<'a> Planner<'a> {
 
     fn advance(&mut self) -> Result<Option<Sentence>> {
         loop {
-            while let Some((offset, text)) = self.queue.pop_front() {
-                if let Some(sentence) = self.plan(offset, text)? {
+            while let Some(passage) = self.queue.pop_front() {
+                if let Some(sentence) = self.plan(passage)? {
                     return Ok(Some(sentence));
                 }
             }
             let Some(paragraph) = self.paragraphs.next().transpose()? else { return Ok(None) };
-            self.split(&paragraph);
+            let mut whole = Passage::plain(&paragraph.text, paragraph.offset);
+            whole.starts_paragraph = self.sentences > 0 && !paragraph.goes_on;
+            self.queue.extend(self.front_end.passages(&whole));
         }
     }
 
-    fn split(&mut self, paragraph: &Paragraph) {
-        for range in self.front_end.sentences(&paragraph.text) {
-            let (mut start, end) = (range.start, range.end);
-            while start < end {
-                let piece = start + piece_len(&paragraph.text[start..end]);
-                self.queue.push_back((paragraph.offset + start, paragraph.text[start..piece].to_string()));
-                start = piece;
-            }
-        }
-    }
-
-    /// `None` for a piece that has no word in it.
-    fn plan(&mut self, offset: usize, text: String) -> Result<Option<Sentence>> {
-        let utterance = match self.front_end.analyse(&text) {
-            Ok(utterance) => utterance,
+    /// `None` for a passage that has no word in it.
+    fn plan(&mut self, passage: Passage) -> Result<Option<Sentence>> {
+        let directed = match self.front_end.analyse_passage(&passage) {
+            Ok(directed) => directed,
             Err(TextError::Empty | TextError::NothingToSay) => return Ok(None),
-            Err(error) => return Err(Error::Text(format!("at byte {offset} of the text: {error}"))),
+            Err(error) => {
+                let offset = passage.source(0..0).start;
+                return Err(Error::Text(format!("at byte {offset} of the text: {error}")));
+            }
         };
-        let (states, mut durations) = self.voice.states_and_durations(&utterance.symbols)?;
-        if let Some(last) = durations.last_mut() {
-            let mel_frames = self.options.pause_s * f64::from(SAMPLE_RATE) / f64::from(HOP_LENGTH);
-            // The pace divides all durations; a pause that was asked for in seconds stays what it is.
-            *last += (mel_frames * self.options.speed) as f32;
-        }
+        let role = self.cast.role(passage.voice.as_deref())?;
+        let (states, mut durations) = role.voice.nets.states_and_durations(&directed.utterance.symbols)?;
+        let (closing_s, next_opening_s) = match passage.break_after_s {
+            // Nobody speaks after the last sentence, so all of the break is its own.
+            Some(seconds) if self.queue.is_empty() => (Some(seconds), None),
+            Some(seconds) => {
+                let (closing, opening) = part_break(seconds);
+                (Some(closing), Some(opening))
+            }
+            None => (None, None),
+        };
+        let gaps = Gaps {
+            opening_s: std::mem::replace(&mut self.opening_s, next_opening_s),
+            closing_s,
+            added_s: self.options.pause_s,
+            starts_paragraph: passage.starts_paragraph,
+        };
+        direct(&mut durations, &directed, gaps, self.options.speed);
         let natural = Timeline::from_mel_frames(&durations, HOP_LENGTH, self.options.speed)?;
         let start = self.natural_end;
         self.natural_end += natural.total_samples();
@@ -147,7 +157,7 @@ impl<'a> Planner<'a> {
         let start_sample = self.next_start;
         self.sentences += 1;
         self.next_start += timeline.total_samples();
-        Ok(Some(Sentence { index, offset, text, utterance, timeline, start_sample, states }))
+        Ok(Some(Sentence { index, passage, directed, role, timeline, start_sample, states }))
     }
 }
 
@@ -170,43 +180,9 @@ fn fitted(position: u64, (asked, natural): (u64, u64)) -> u64 {
     ((2 * u128::from(position) * asked + natural) / (2 * natural)) as u64
 }
 
-/// How much of a sentence to speak in one go: all of it, or up to its last clause or word below the limit.
-fn piece_len(sentence: &str) -> usize {
-    if sentence.len() <= LONGEST_SENTENCE_BYTES {
-        return sentence.len();
-    }
-    let mut limit = LONGEST_SENTENCE_BYTES;
-    while !sentence.is_char_boundary(limit) {
-        limit -= 1;
-    }
-    let head = &sentence[..limit];
-    let clause = head.rfind([',', ';', ':', '\u{2014}']).filter(|&at| at > limit / 3);
-    let place = clause.or_else(|| head.rfind(char::is_whitespace));
-    match place.and_then(|at| head[at..].chars().next().map(|mark| at + mark.len_utf8())) {
-        Some(end) => end,
-        None => limit,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn long_sentences_are_cut_at_clauses_or_words_and_nothing_is_lost() {
-        for unit in ["one two three four, ", "one two three ", "ünbröken", "——"] {
-            let sentence = unit.repeat(5000 / unit.len());
-            let (mut rest, mut pieces) = (&*sentence, 0);
-            while !rest.is_empty() {
-                let len = piece_len(rest);
-                assert!(len > 0 && len <= LONGEST_SENTENCE_BYTES);
-                rest = &rest[len..];
-                pieces += 1;
-            }
-            assert!(pieces < 30, "{unit}: {pieces}");
-        }
-        assert!("one two three four, ".repeat(50)[..piece_len(&"one two three four, ".repeat(50))].ends_with(','));
-    }
 
     #[test]
     fn fitted_positions_meet_the_ends() {

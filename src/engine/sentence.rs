@@ -4,22 +4,23 @@ use std::ops::Range;
 
 use candle_core::Tensor;
 
+use super::Role;
 use super::plan::PlannedSentence;
 use crate::cue::{Cue, CueKind};
-use crate::text::{Utterance, Viseme, viseme};
+use crate::text::{Directed, Passage, Symbol, Viseme, viseme};
 use crate::timeline::Timeline;
+use crate::voice::Contour;
 
 /// A sentence with its place in the text and in time.
-#[derive(Debug, Clone)]
 pub(crate) struct Sentence {
     /// Number of the sentence in the text.
     pub(crate) index: usize,
-    /// Byte offset of the sentence in the text.
-    pub(crate) offset: usize,
-    /// The text as it was written.
-    pub(crate) text: String,
-    /// Words and symbols.
-    pub(crate) utterance: Utterance,
+    /// The text as it was written, and its way back to the document.
+    pub(crate) passage: Passage,
+    /// Words and symbols, and what was asked of them.
+    pub(crate) directed: Directed,
+    /// Who says it.
+    pub(crate) role: Role,
     /// Boundaries of the symbols, from 0.
     pub(crate) timeline: Timeline,
     /// First PCM sample in the stream.
@@ -34,15 +35,27 @@ impl Sentence {
         self.start_sample + self.timeline.total_samples()
     }
 
+    /// Phonemes and pauses.
+    pub(crate) fn symbols(&self) -> &[Symbol] {
+        &self.directed.utterance.symbols
+    }
+
+    /// What pitch and volume were asked for; `None` where none were.
+    pub(crate) fn contour(&self) -> Option<Contour> {
+        Contour::new(&self.directed.styles, &self.timeline)
+    }
+
     /// All cues in the stream's time, sorted by start; those that start together from the longest kind to the shortest.
     pub(crate) fn cues(&self) -> Vec<Cue> {
-        let symbols = &self.utterance.symbols;
-        let mut cues = vec![
-            Cue::over(CueKind::Sentence, &self.timeline, self.said(), self.text.trim()).with_source(0..self.text.len()),
-        ];
-        for word in &self.utterance.words {
+        let symbols = self.symbols();
+        let sentence = Cue::over(CueKind::Sentence, &self.timeline, self.said(), self.passage.shown().trim());
+        let mut cues = vec![sentence.with_source(self.passage.source(0..self.passage.text().len()))];
+        for word in &self.directed.utterance.words {
             let cue = Cue::over(CueKind::Word, &self.timeline, word.symbols.clone(), &*word.text);
-            cues.push(cue.with_source(word.source.clone()));
+            cues.push(cue.with_source(self.passage.source(word.source.clone())));
+        }
+        for (symbol, name) in &self.directed.marks {
+            cues.push(Cue::over(CueKind::Mark, &self.timeline, *symbol..*symbol, &**name));
         }
         for (i, symbol) in symbols.iter().enumerate().filter(|(_, symbol)| !symbol.phoneme.is_pause()) {
             cues.push(Cue::over(CueKind::Phoneme, &self.timeline, i..i + 1, symbol.phoneme.ipa()));
@@ -53,7 +66,7 @@ impl Sentence {
             cues.push(Cue::over(CueKind::Viseme, &self.timeline, start..start + run.len(), run[0].name()));
             start += run.len();
         }
-        let mut cues: Vec<Cue> = cues.into_iter().map(|cue| cue.shifted(self.start_sample, self.offset)).collect();
+        let mut cues: Vec<Cue> = cues.into_iter().map(|cue| cue.shifted(self.start_sample, 0)).collect();
         cues.sort_by_key(|cue| (cue.start_sample, cue.kind as u8));
         cues
     }
@@ -62,9 +75,9 @@ impl Sentence {
     pub(crate) fn planned(&self) -> PlannedSentence {
         let start = self.start_sample;
         let boundaries = self.timeline.boundaries();
-        let symbols = self.utterance.symbols.iter().zip(boundaries.windows(2));
+        let symbols = self.symbols().iter().zip(boundaries.windows(2));
         PlannedSentence {
-            text: self.text.trim().to_string(),
+            text: self.passage.shown().trim().to_string(),
             start_sample: start,
             end_sample: self.end_sample(),
             symbols: symbols.map(|(symbol, span)| (symbol.phoneme.ipa(), start + span[0], start + span[1])).collect(),
@@ -74,12 +87,12 @@ impl Sentence {
 
     /// The symbols without the silence before and after.
     fn said(&self) -> Range<usize> {
-        let words = &self.utterance.words;
+        let words = &self.directed.utterance.words;
         match (words.first(), words.last()) {
             (Some(first), Some(last)) if first.symbols.start < last.symbols.end => {
                 first.symbols.start..last.symbols.end
             }
-            _ => 0..self.utterance.symbols.len(),
+            _ => 0..self.symbols().len(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::Role;
 use super::options::SpeakOptions;
 use super::plan::Spoken;
 use super::planner::Planner;
@@ -16,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::face::Compositor;
 use crate::sink::{Picture, Sink, StreamInfo, VideoInfo};
 use crate::timeline::{Fps, SAMPLE_RATE};
-use crate::voice::{LipsIdentity, LipsNets, VoiceNets};
+use crate::voice::{LipsIdentity, LipsNets};
 
 /// Sentences that may wait between two threads.
 const SENTENCES_AHEAD: usize = 2;
@@ -34,6 +35,19 @@ pub(crate) struct Drawing<'a> {
     pub(crate) fps: Fps,
 }
 
+impl<'a> Drawing<'a> {
+    /// The same face with the lips of another voice.
+    fn played_by<'b>(self, role: &'b Role) -> Drawing<'b>
+    where
+        'a: 'b,
+    {
+        match (&role.voice.lips, &role.face) {
+            (Some(lips), Some(face)) => Drawing { lips, identity: &face.identity, ..self },
+            _ => self,
+        }
+    }
+}
+
 /// A sentence with its sound.
 struct Voiced {
     sentence: Arc<Sentence>,
@@ -43,7 +57,6 @@ struct Voiced {
 /// Speaks all sentences of `planner` into `sink`, which the caller finishes.
 pub(crate) fn speak(
     planner: Planner<'_>,
-    voice: &VoiceNets,
     drawing: Option<Drawing<'_>>,
     options: &SpeakOptions,
     sink: &mut dyn Sink,
@@ -52,9 +65,7 @@ pub(crate) fn speak(
     let (to_draw_in, to_draw) = bounded(SENTENCES_AHEAD);
     let (pictures_in, pictures) = bounded(PICTURES_AHEAD);
     std::thread::scope(|scope| {
-        scope.spawn(move || {
-            voice_sentences(planner, voice, options, drawing.is_some().then_some(to_draw_in), voiced_in)
-        });
+        scope.spawn(move || voice_sentences(planner, options, drawing.is_some().then_some(to_draw_in), voiced_in));
         if let Some(drawing) = drawing {
             scope.spawn(move || draw_sentences(drawing, options, to_draw, pictures_in));
         }
@@ -66,7 +77,6 @@ pub(crate) fn speak(
 /// Plans and voices; a sentence goes to the drawing thread before its sound is made, so that both work on it at once.
 fn voice_sentences(
     planner: Planner<'_>,
-    voice: &VoiceNets,
     options: &SpeakOptions,
     to_draw: Option<Sender<Arc<Sentence>>>,
     voiced: Sender<Result<Voiced>>,
@@ -79,7 +89,9 @@ fn voice_sentences(
                 let _ = to_draw.send(sentence.clone());
             }
             let seed = sentence_seed(options.seed, sentence.index);
-            let pcm = voice.pcm(&sentence.states, &sentence.timeline, seed)?;
+            let contour = sentence.contour();
+            let voice = &sentence.role.voice.nets;
+            let pcm = voice.pcm(&sentence.states, &sentence.timeline, contour.as_ref(), seed)?;
             Ok(Voiced { sentence, pcm })
         });
         let failed = result.is_err();
@@ -99,9 +111,9 @@ fn draw_sentences(
     let run = || -> Result<()> {
         let (mut end_sample, mut next) = (0, 0);
         for sentence in sentences {
-            let face = drawing.identity;
+            let drawing = drawing.played_by(&sentence.role);
             let motion =
-                drawing.lips.motion(&sentence.states, &sentence.utterance.symbols, &sentence.timeline, face)?;
+                drawing.lips.motion(&sentence.states, sentence.symbols(), &sentence.timeline, drawing.identity)?;
             end_sample = sentence.end_sample();
             let video_frames = drawing.fps.video_frames_between(sentence.start_sample, end_sample, SAMPLE_RATE);
             next = video_frames.end;

@@ -5,7 +5,9 @@
 //! | [`psnr`], [`ssim`], [`motion_energy`] | how close and how lively a generated lip clip is |
 //! | [`lips`] | whole clips from trained lips, and these figures of them |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
+//! | [`align`] | how close found word times are to given ones |
 
+pub mod align;
 pub mod lips;
 pub mod motion_energy;
 pub mod psnr;
@@ -14,6 +16,7 @@ pub mod voice;
 
 use serde::Serialize;
 
+pub use align::{AlignReport, EvalAlignOptions, eval_align};
 pub use lips::{EvalLipsOptions, LipsReport, SpeakerFigures, eval_lips};
 pub use voice::{EvalVoiceOptions, VoiceReport, eval_voice};
 

@@ -45,11 +45,11 @@ pub(super) fn pronounce(pieces: &[Piece], user: &UserLexicon) -> Result<Vec<Stri
     let mut given_here = vec![false; places.len()];
     let words = pieces.iter().filter_map(|piece| match piece {
         Piece::Word(say, _) => Some(say),
-        Piece::Mark(_) => None,
+        Piece::Mark(_) | Piece::Break(..) => None,
     });
     for (i, say) in words.enumerate() {
         let own = match say {
-            Say::Phonemes(ipa) => Some(checked(ipa)?),
+            Say::Phonemes(ipa) | Say::Written { ipa, .. } => Some(checked(ipa)?),
             Say::Letters(letters, ending) => match user.word(letters) {
                 Some(ipa) => Some(ipa.to_string()),
                 None => Some(misaki.spell(letters, ending)),
@@ -104,6 +104,8 @@ fn plain_text(pieces: &[Piece], misaki: &Misaki) -> (String, Vec<Range<usize>>) 
                     plain.push(*mark);
                 }
             }
+            Piece::Break(seconds, _) if *seconds > 0.0 && !plain.is_empty() => plain.push(','),
+            Piece::Break(..) => {}
             Piece::Word(say, _) => {
                 if !plain.is_empty() {
                     plain.push(' ');
@@ -113,7 +115,7 @@ fn plain_text(pieces: &[Piece], misaki: &Misaki) -> (String, Vec<Range<usize>>) 
                 match say {
                     Say::Word(word) => plain += &ascii(word, misaki),
                     Say::Letters(letters, ending) => plain += &format!("{letters}{ending}"),
-                    Say::Phonemes(_) => plain += "thing",
+                    Say::Phonemes(_) | Say::Written { .. } => plain += "thing",
                 }
                 places.push(start..plain.len());
             }
@@ -169,7 +171,7 @@ fn in_context(plain: &str, places: &[Range<usize>], misaki: &Misaki) -> Vec<Opti
 }
 
 /// The phonemes between `[[` and `]]`.
-fn checked(ipa: &str) -> Result<String, TextError> {
+pub(super) fn checked(ipa: &str) -> Result<String, TextError> {
     let own = from_common_ipa(ipa);
     match super::phonemes::symbols_from_ipa(&own, super::SentenceKind::Statement) {
         Err(TextError::BadPhoneme { sign, .. }) => {

@@ -25,6 +25,42 @@ pub(super) fn sentences(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
+/// A sentence longer than this many bytes (about 40 s of speech) is spoken in pieces: what bounds the nets' memory.
+const LONGEST_SPOKEN: usize = 600;
+
+/// The byte ranges of what is spoken in one go: sentences, and pieces of those that are too long for it.
+pub(super) fn pieces(text: &str) -> Vec<Range<usize>> {
+    sentences(text).flat_map(|sentence| cut_long(text, sentence)).collect()
+}
+
+/// The pieces of a sentence: all of it, or up to its last clause or word below the limit, and so on.
+pub(super) fn cut_long(text: &str, sentence: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut start = sentence.start;
+    std::iter::from_fn(move || {
+        let piece = start..start + spoken_len(&text[start..sentence.end]);
+        start = piece.end;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// How much of a sentence to speak in one go.
+fn spoken_len(sentence: &str) -> usize {
+    if sentence.len() <= LONGEST_SPOKEN {
+        return sentence.len();
+    }
+    let mut limit = LONGEST_SPOKEN;
+    while !sentence.is_char_boundary(limit) {
+        limit -= 1;
+    }
+    let head = &sentence[..limit];
+    let clause = head.rfind([',', ';', ':', '\u{2014}']).filter(|&at| at > limit / 3);
+    let place = clause.or_else(|| head.rfind(char::is_whitespace));
+    match place.and_then(|at| head[at..].chars().next().map(|mark| at + mark.len_utf8())) {
+        Some(end) => end,
+        None => limit,
+    }
+}
+
 /// Where the sentence that begins at `start` ends; beyond `start`.
 fn sentence_end(text: &str, start: usize) -> usize {
     let rest = &text[start..];
@@ -165,6 +201,23 @@ mod tests {
         assert!(split(&address).iter().any(|part| part.contains(&"a".repeat(700))));
         let parts = sentences(&"x".repeat(100_000)).count();
         assert!(parts >= 100_000 / LONGEST);
+    }
+
+    #[test]
+    fn what_is_too_long_to_speak_is_cut_at_clauses_or_words_and_nothing_is_lost() {
+        for unit in ["one two three four, ", "one two three ", "ünbröken", "——"] {
+            let sentence = unit.repeat(5000 / unit.len());
+            let pieces: Vec<Range<usize>> = cut_long(&sentence, 0..sentence.len()).collect();
+            assert!(
+                pieces.len() < 30 && pieces.iter().all(|piece| (1..=LONGEST_SPOKEN).contains(&piece.len())),
+                "{unit}"
+            );
+            assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start));
+            assert_eq!(pieces.last().unwrap().end, sentence.len());
+        }
+        let clauses = "one two three four, ".repeat(50);
+        assert!(clauses[cut_long(&clauses, 0..clauses.len()).next().unwrap()].ends_with(','));
+        assert_eq!(cut_long("", 0..0).count(), 0);
     }
 
     proptest! {

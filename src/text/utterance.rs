@@ -6,9 +6,11 @@ use super::{
     Symbol, TextError,
     lexicon::{Misaki, UserLexicon, Words},
     normalise::{Piece, normalise},
+    passage::{Inline, Passage, Style},
     phonemes::{Folder, kind_of},
     pronounce::pronounce,
     split,
+    ssml::{self, SsmlError},
 };
 
 /// How to make a [`FrontEnd`].
@@ -34,6 +36,26 @@ pub struct Utterance {
     pub words: Vec<Word>,
     /// Phonemes and pauses; the first and the last are [`Silence`](super::Phoneme::Silence).
     pub symbols: Vec<Symbol>,
+}
+
+/// A sentence, ready to be spoken, with what was asked of its symbols.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Directed {
+    pub(crate) utterance: Utterance,
+    /// The style of each symbol; empty where all have the plain one.
+    pub(crate) styles: Vec<Style>,
+    /// Pauses that were asked for: symbol, seconds. Those of one symbol add up.
+    pub(crate) breaks: Vec<(usize, f64)>,
+    /// Names of marks, and the symbol before which they stand.
+    pub(crate) marks: Vec<(usize, String)>,
+}
+
+/// A pause that was asked for.
+struct Pause {
+    symbol: usize,
+    seconds: f64,
+    /// The bytes of the text that ask for it.
+    source: Range<usize>,
 }
 
 /// A spoken word.
@@ -70,10 +92,51 @@ impl FrontEnd {
     /// [`TextError::Empty`] and [`TextError::NothingToSay`] where there is nothing to speak, [`TextError::BadPhoneme`]
     /// for a sign in `[[...]]` that is no phoneme.
     pub fn analyse(&self, sentence: &str) -> Result<Utterance, TextError> {
+        Ok(self.analyse_with(sentence, &[])?.0)
+    }
+
+    /// The pieces of a paragraph of plain text that are spoken in one go.
+    pub(crate) fn passages(&self, paragraph: &Passage) -> Vec<Passage> {
+        paragraph.cut(&split::pieces(paragraph.text()))
+    }
+
+    /// Reads an SSML document.
+    pub(crate) fn ssml(&self, document: &str) -> Result<Vec<Passage>, SsmlError> {
+        ssml::parse(document, &self.user)
+    }
+
+    /// Normalises and pronounces a sentence, and finds the symbols of what was asked of it.
+    pub(crate) fn analyse_passage(&self, passage: &Passage) -> Result<Directed, TextError> {
+        let (utterance, breaks) = self.analyse_with(passage.text(), &passage.inline)?;
+        let words = &utterance.words;
+        let symbol_after = |byte: usize| {
+            let word = words.iter().find(|word| word.source.start >= byte).map(|word| word.symbols.start);
+            let pause = breaks.iter().find(|pause| pause.source.start >= byte).map(|pause| pause.symbol);
+            let end = words.last().map_or(0, |word| word.symbols.end);
+            word.into_iter().chain(pause).min().unwrap_or(end)
+        };
+        let marks = passage.marks.iter().map(|(byte, name)| (symbol_after(*byte), name.clone())).collect();
+        let mut styles = Vec::new();
+        if passage.is_styled() {
+            // A pause is said like the word before it, the opening silence like the first word.
+            let mut style = words.first().map_or(Style::default(), |word| passage.style_at(word.source.start));
+            let mut next = words.iter().peekable();
+            for i in 0..utterance.symbols.len() {
+                while let Some(word) = next.next_if(|word| word.symbols.start <= i) {
+                    style = passage.style_at(word.source.start);
+                }
+                styles.push(style);
+            }
+        }
+        let breaks = breaks.into_iter().map(|pause| (pause.symbol, pause.seconds)).collect();
+        Ok(Directed { utterance, styles, breaks, marks })
+    }
+
+    fn analyse_with(&self, sentence: &str, inline: &[Inline]) -> Result<(Utterance, Vec<Pause>), TextError> {
         if sentence.trim().is_empty() {
             return Err(TextError::Empty);
         }
-        let pieces = normalise(sentence, &Words { misaki: Misaki::shared(), user: &self.user });
+        let pieces = normalise(sentence, inline, &Words { misaki: Misaki::shared(), user: &self.user });
         let said = pronounce(&pieces, &self.user)?;
         if said.is_empty() {
             return Err(TextError::NothingToSay);
@@ -81,11 +144,20 @@ impl FrontEnd {
         let marks: String =
             pieces.iter().map(|piece| if let Piece::Mark(mark) = piece { *mark } else { ' ' }).collect();
         let mut folder = Folder::new(kind_of(&marks), 0);
-        let mut words = Vec::with_capacity(said.len());
+        let (mut words, mut breaks) = (Vec::with_capacity(said.len()), Vec::new());
         let mut said = said.into_iter();
         for piece in pieces {
             match piece {
                 Piece::Mark(mark) => folder.push(mark, 0, 0)?,
+                Piece::Break(seconds, source) => {
+                    if seconds > 0.0 {
+                        folder.push(',', 0, 0)?;
+                    }
+                    let symbol = folder.symbols.len() - 1;
+                    if folder.symbols[symbol].phoneme.is_pause() {
+                        breaks.push(Pause { symbol, seconds, source });
+                    }
+                }
                 Piece::Word(say, source) => {
                     folder.push(' ', 0, 0)?;
                     let start = folder.symbols.len();
@@ -96,7 +168,7 @@ impl FrontEnd {
                 }
             }
         }
-        Ok(Utterance { text: sentence.to_string(), words, symbols: folder.finish(0).0 })
+        Ok((Utterance { text: sentence.to_string(), words, symbols: folder.finish(0).0 }, breaks))
     }
 }
 

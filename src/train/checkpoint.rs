@@ -153,9 +153,9 @@ fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &[(&
     write_atomically(path, &bytes)
 }
 
-type Parsed = (BTreeMap<String, Tensor>, HashMap<String, String>);
+pub(super) type Parsed = (BTreeMap<String, Tensor>, HashMap<String, String>);
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed> {
     let broken = |error: safetensors::SafeTensorError| TrainError::checkpoint(path, format!("damaged: {error}"));
     let (_, header) = safetensors::SafeTensors::read_metadata(bytes).map_err(broken)?;
     let file = safetensors::SafeTensors::deserialize(bytes).map_err(broken)?;

@@ -100,7 +100,7 @@ struct LipsTrainer {
 impl LipsTrainer {
     fn new(options: &LipsOptions) -> Result<Self> {
         let common = &options.common;
-        let config: LipsConfig = run::config(common, config::preset)?;
+        let config: LipsConfig = run::config(common, Self::KIND, config::preset)?;
         let clips = Clips::open(&common.data, &options.speakers, &options.speaker_weights, config.motion_hz)?;
         let device = Device::Cpu;
         let params = Params::new(common.seed, &device);

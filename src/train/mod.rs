@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
-//! | `voice`, `vocoder`, `lips` | the trainers |
-//! | `optimiser`, `checkpoint`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus` | their parts |
+//! | `voice`, `vocoder`, `lips`, `aligner` | the trainers |
+//! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus` | their parts |
 //!
 //! A training is a folder: `config.toml` (the nets), `checkpoint.safetensors` (to go on from), `model.safetensors` (the
 //! nets alone), `log.csv` and `valid.csv`, `samples/STEP/`. It is seeded, and a resumed training sees the losses that an
 //! uninterrupted one would.
 
+mod aligner;
 mod batches;
 pub(crate) mod checkpoint;
 mod error;
@@ -23,10 +24,12 @@ pub(crate) mod picture;
 mod predicted_mel;
 mod run;
 mod schedule;
+mod start;
 pub(crate) mod symbols;
 mod vocoder;
 mod voice;
 
+pub use aligner::{AlignerOptions, train_aligner};
 pub use checkpoint::{CHECKPOINT, CONFIG, MODEL};
 pub use error::{Result, TrainError};
 pub use lips::{LipsOptions, train_lips};

@@ -12,6 +12,7 @@ use super::error::{Result, TrainError};
 use super::log::{CsvLog, Means, progress_bar};
 use super::optimiser::{AdamW, AdamWOptions};
 use super::options::TrainOptions;
+use super::start::Start;
 
 /// Steps after which the speed is known well enough to plan a training of so many minutes.
 const SPEED_STEPS: u64 = 20;
@@ -47,9 +48,10 @@ impl Loss {
 }
 
 /// The nets' configuration: of the training that is resumed, else of a file where the preset ends in `.toml`, else of the
-/// preset, which `preset` reads.
+/// nets of `kind` that the training starts from, else of the preset, which `preset` reads.
 pub(crate) fn config<C: serde::de::DeserializeOwned>(
     options: &TrainOptions,
+    kind: &str,
     preset: impl Fn(&str) -> std::result::Result<C, ConfigError>,
 ) -> Result<C> {
     let begun = options.out.join(checkpoint::CONFIG);
@@ -57,6 +59,10 @@ pub(crate) fn config<C: serde::de::DeserializeOwned>(
         begun
     } else if options.preset.ends_with(".toml") {
         options.preset.clone().into()
+    } else if let Some((from, Some(text))) =
+        options.from.as_ref().map(|from| Ok::<_, TrainError>((from, Start::read(from, kind)?.config))).transpose()?
+    {
+        return config::from_toml(&text).map_err(|error| TrainError::checkpoint(from, error));
     } else {
         return preset(&options.preset).map_err(|error| TrainError::Options(error.to_string()));
     };
@@ -68,7 +74,7 @@ pub(crate) fn config<C: serde::de::DeserializeOwned>(
 pub(crate) trait Trainer {
     /// What one step works on.
     type Batch: Send + 'static;
-    /// `voice`, `vocoder`, `lips`.
+    /// `voice`, `vocoder`, `lips`, `aligner`.
     const KIND: &'static str;
 
     /// The parameters that the optimiser changes, sorted by name.
@@ -189,7 +195,7 @@ impl<'a, T: Trainer> Loop<'a, T> {
             None => {
                 if let Some(from) = &options.from {
                     let nets: Vec<_> = vars.iter().filter(|(name, _)| !checkpoint::is_aid(name)).cloned().collect();
-                    checkpoint::assign(&nets, &checkpoint::load_model(from)?, from)?;
+                    Start::read(from, T::KIND)?.assign(&nets)?;
                 }
                 let config = options.out.join(checkpoint::CONFIG);
                 checkpoint::write_atomically(&config, trainer.config().as_bytes())?;

@@ -160,7 +160,7 @@ struct VocoderTrainer {
 
 impl VocoderTrainer {
     fn new(options: &VocoderOptions, corpus: Arc<Corpus>) -> Result<Self> {
-        let config: FourierConfig = run::config(&options.common, preset)?;
+        let config: FourierConfig = run::config(&options.common, Self::KIND, preset)?;
         let (geometry, mel) = (corpus.dataset.geometry(), &config.mel);
         if (geometry.n_mels, geometry.hop_length) != (mel.n_mels, mel.hop_length) {
             return Err(TrainError::Options(

@@ -178,12 +178,9 @@ struct VoiceTrainer {
 
 impl VoiceTrainer {
     fn new(options: &TrainOptions, corpus: Arc<Corpus>) -> Result<Self> {
-        let config: VoiceConfig = run::config(options, config::preset)?;
-        let voices = corpus.dataset.n_voices();
-        if voices > config.n_voices {
-            let reason = format!("the corpus has {voices} voices and the preset {}", config.n_voices);
-            return Err(TrainError::Options(reason));
-        }
+        let mut config: VoiceConfig = run::config(options, Self::KIND, config::preset)?;
+        // A corpus with a further speaker makes a model of one voice more.
+        config.n_voices = config.n_voices.max(corpus.dataset.n_voices());
         let device = Device::Cpu;
         let params = Params::new(options.seed, &device);
         let model = VoiceModel::new(&config, params.builder())?;

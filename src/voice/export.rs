@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use candle_core::Device;
+use paravox_models::aligner::{AlignerConfig, AlignerNet};
 use paravox_models::config::{LipsConfig, VoiceConfig, from_toml};
 use paravox_models::model::{LipsModel, VoiceModel};
 use paravox_models::params::Params;
@@ -27,6 +28,8 @@ pub enum Nets {
     Vocoder,
     /// Identity encoder, motion decoder and image decoder.
     Lips,
+    /// Mel spectrogram to the phoneme of each mel frame.
+    Aligner,
 }
 
 /// Configuration and model of a training's folder, and the configuration of a text encoder that lips trained along.
@@ -55,6 +58,10 @@ pub fn export(nets: Nets, training: &Path, out: &Path) -> Result<()> {
         Nets::Vocoder => {
             let config: FourierConfig = from_toml(&config).map_err(|error| misfit(&error))?;
             FourierNet::new(&config, params.builder()).map_err(|error| misfit(&error))?;
+        }
+        Nets::Aligner => {
+            let config: AlignerConfig = from_toml(&config).map_err(|error| misfit(&error))?;
+            AlignerNet::new(&config, params.builder()).map_err(|error| misfit(&error))?;
         }
         Nets::Lips => {
             let config: LipsConfig = from_toml(&config).map_err(|error| misfit(&error))?;

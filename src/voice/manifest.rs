@@ -41,6 +41,9 @@ pub struct VoiceEntry {
     pub origin: String,
     /// Text encoder, durations and mel decoder (safetensors).
     pub weights: String,
+    /// Which of the voices in the weights this is, from 0. Several entries may name one file.
+    #[serde(default)]
+    pub speaker: u32,
     /// The vocoder (safetensors).
     pub vocoder: String,
     /// The lips trained on this voice's text encoder (safetensors); absent in a voice without a face.
@@ -89,6 +92,10 @@ impl Manifest {
         {
             return Err(format!("default_face '{face}' is not among the faces"));
         }
+        let names = || manifest.voices.iter().map(|voice| &*voice.name);
+        if let Some((_, name)) = names().enumerate().find(|(i, name)| names().take(*i).any(|other| other == *name)) {
+            return Err(format!("two voices are called '{name}'"));
+        }
         if let Some(voice) = manifest.voices.iter().find(|voice| !voice.lip_lead_s.is_finite()) {
             return Err(format!("lip_lead_s of voice '{}' is not a number", voice.name));
         }
@@ -120,6 +127,8 @@ mod tests {
         assert!(error("\"schema\": 1", "\"schema\": 9").contains("schema 9"));
         assert!(error("\"origin\"", "\"orign\"").contains("orign"));
         assert!(error("\"default_voice\": \"a\"", "\"default_voice\": \"b\"").contains("'b'"));
+        let twice = SMALL.replace("}]}", "}, {\"name\": \"a\", \"description\": \"\", \"licence\": \"\", \"origin\": \"\", \"weights\": \"w\", \"vocoder\": \"v\"}]}");
+        assert!(Manifest::parse(twice.as_bytes()).unwrap_err().contains("two voices"));
         assert!(error("\"sha256\": {}", "\"sha256\": {}, \"default_face\": \"f\"").contains("'f'"));
     }
 }

@@ -1,6 +1,7 @@
 //! Voices and faces as files: packages, their manifest, and the nets loaded from them.
 
 mod built_in;
+mod contour;
 #[cfg(feature = "train")]
 mod export;
 mod lips;
@@ -10,6 +11,7 @@ mod nets;
 mod package;
 mod weights_file;
 
+pub(crate) use contour::Contour;
 #[cfg(feature = "train")]
 pub use export::{Nets, export, seal};
 pub(crate) use lips::{LipsIdentity, LipsNets};

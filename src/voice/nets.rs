@@ -9,6 +9,7 @@ use paravox_models::text_encoder::TextEncoder;
 use paravox_vocoder::fourier::{FourierConfig, FourierVocoder};
 use paravox_vocoder::{Features, Vocoder};
 
+use super::contour::Contour;
 use super::manifest::VoiceEntry;
 use super::package::Package;
 use super::weights_file::WeightsFile;
@@ -24,6 +25,8 @@ pub(crate) struct VoiceNets {
     model: VoiceModel,
     vocoder: Box<dyn Vocoder>,
     device: Device,
+    /// Which of the model's voices speaks, (1) u32.
+    speaker: Tensor,
     /// Width of the text encoder's states.
     pub(crate) state_width: usize,
 }
@@ -40,6 +43,13 @@ impl VoiceNets {
         if !fits {
             return Err(weights.misfit("its text encoder knows other symbols than this program: train it anew"));
         }
+        if entry.speaker as usize >= config.n_voices {
+            let (speaker, voices) = (entry.speaker, config.n_voices);
+            return Err(
+                weights.misfit(format!("its {voices} voices are numbered from 0: there is no speaker {speaker}"))
+            );
+        }
+        let speaker = Tensor::new(&[entry.speaker], device)?;
         weights.finish()?;
 
         let weights = WeightsFile::read(package, &entry.vocoder, device)?;
@@ -51,14 +61,14 @@ impl VoiceNets {
         }
         weights.finish()?;
         let state_width = config.encoder.width;
-        Ok(Self { model, vocoder: Box::new(vocoder), device: device.clone(), state_width })
+        Ok(Self { model, vocoder: Box::new(vocoder), device: device.clone(), speaker, state_width })
     }
 
     /// The text encoder's states (1, S, D), and the duration of each symbol in mel frames.
     pub(crate) fn states_and_durations(&self, symbols: &[Symbol]) -> Result<(Tensor, Vec<f32>)> {
         let states = encode(&self.model.encoder, symbols, &self.device)?;
         let mask = Tensor::ones((1, symbols.len()), DType::F32, &self.device)?;
-        let log_durations = self.model.duration.forward(&states, &mask, None, &Mode::Eval)?;
+        let log_durations = self.model.duration.forward(&states, &mask, Some(&self.speaker), &Mode::Eval)?;
         let durations: Vec<f32> = log_durations.squeeze(0)?.to_vec1()?;
         let durations: Vec<f32> = durations.into_iter().map(|log| if log < 0.0 { 0.0 } else { log.exp_m1() }).collect();
         // Not a number is not in the range either.
@@ -70,18 +80,31 @@ impl VoiceNets {
     }
 
     /// The PCM of a sentence, exactly as long as its timeline.
-    pub(crate) fn pcm(&self, states: &Tensor, timeline: &Timeline, seed: u64) -> Result<Vec<f32>> {
+    pub(crate) fn pcm(
+        &self,
+        states: &Tensor,
+        timeline: &Timeline,
+        contour: Option<&Contour>,
+        seed: u64,
+    ) -> Result<Vec<f32>> {
         let (regulated, places) = regulated(states, &timeline.mel_places())?;
-        let output = self.model.mel.forward(&regulated, &places, None, &Mode::Eval)?;
+        let output = self.model.mel.forward(&regulated, &places, Some(&self.speaker), &Mode::Eval)?;
         let mel: Vec<f32> = output.mel.flatten_all()?.to_vec1()?;
         let log_f0: Vec<f32> = output.log_f0.flatten_all()?.to_vec1()?;
         let voicing: Vec<f32> = output.voicing_logit.flatten_all()?.to_vec1()?;
         let f0_hz = log_f0.iter().zip(&voicing).map(|(log_f0, logit)| if *logit > 0.0 { log_f0.exp() } else { 0.0 });
         let n_mels = output.mel.dim(2)?;
-        let features = Features::new(n_mels, mel, f0_hz.collect()).map_err(synthesis)?;
+        let mut f0_hz: Vec<f32> = f0_hz.collect();
+        if let Some(contour) = contour {
+            contour.bend(&mut f0_hz, 0);
+        }
+        let features = Features::new(n_mels, mel, f0_hz).map_err(synthesis)?;
         let mut pcm = self.vocoder.synthesise(&features, seed).map_err(synthesis)?;
         // The last mel frame may reach beyond the end of the sentence, which lies in silence.
         pcm.truncate(timeline.total_samples() as usize);
+        if let Some(contour) = contour {
+            contour.scale(&mut pcm, 0);
+        }
         Ok(pcm)
     }
 }

@@ -60,6 +60,11 @@ impl MelConfig {
         f64::from(self.sample_rate) / self.hop_length as f64
     }
 
+    /// The frequency in hertz at which each mel band's weight is highest, from low to high.
+    pub fn band_centres_hz(&self) -> Vec<f32> {
+        band_edges_hz(self)[1..=self.n_mels].iter().map(|hz| *hz as f32).collect()
+    }
+
     /// Says whether the numbers describe a spectrogram.
     ///
     /// # Errors

@@ -54,6 +54,18 @@ pub fn voicing_cross_entropy(logit: &Tensor, target: &Tensor, mask: &Tensor) -> 
     masked_mean(&((crate::ops::relu(logit)? - (logit * target)?)? + tail)?, mask)
 }
 
+/// Cross-entropy of the softmax of `logits` with the one right class, averaged over the positions where `mask` is 1.
+///
+/// # Shapes
+/// - `logits`: (B, T, C)
+/// - `classes`: (B, T) u32, below C
+/// - `mask`: (B, T)
+pub fn masked_cross_entropy(logits: &Tensor, classes: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let log_probabilities = candle_nn::ops::log_softmax(logits, 2)?;
+    let right = log_probabilities.gather(&classes.unsqueeze(2)?, 2)?.squeeze(2)?;
+    masked_mean(&right.neg()?, mask)
+}
+
 /// The generator's side of the least-squares GAN (Mao et al. 2017): mean of (1 - score)^2.
 ///
 /// # Shapes
@@ -122,6 +134,22 @@ mod tests {
         assert!((value(voicing_cross_entropy(&logit, &target, &mask)) - expected).abs() < 1e-6);
         let far = t(&[[500., -500., -500.]]);
         assert!((value(voicing_cross_entropy(&far, &target, &mask)) - 500. / 3.).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_gradient_of_classes_is_their_probability_less_the_truth() {
+        let logits = candle_core::Var::new(&[[[0.5f32, -1.0, 2.0], [0.0, 1.0, 0.0]]], &Device::Cpu).unwrap();
+        let classes = Tensor::new(&[[2u32, 1]], &Device::Cpu).unwrap();
+        let mask = Tensor::new(&[[1f32, 0.]], &Device::Cpu).unwrap();
+        let loss = masked_cross_entropy(&logits, &classes, &mask).unwrap();
+        let sum: f32 = [0.5f32, -1.0, 2.0].iter().map(|x| x.exp()).sum();
+        assert!((loss.to_scalar::<f32>().unwrap() + (2f32.exp() / sum).ln()).abs() < 1e-6);
+        let grads = loss.backward().unwrap();
+        let grad: Vec<f32> = grads.get(&logits).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        let expected = [0.5f32.exp() / sum, (-1f32).exp() / sum, 2f32.exp() / sum - 1., 0., 0., 0.];
+        for (found, expected) in grad.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{grad:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod basic;
 mod ssim;
 
 pub use basic::{
-    duration_sentence_l1, duration_token_l1, l1, lsgan_discriminator, lsgan_generator, masked_l1, voicing_cross_entropy,
+    duration_sentence_l1, duration_token_l1, l1, lsgan_discriminator, lsgan_generator, masked_cross_entropy, masked_l1,
+    voicing_cross_entropy,
 };
 pub use ssim::ssim;

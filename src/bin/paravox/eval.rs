@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use paravox::metrics::Figure;
+use paravox::metrics::align::{EvalAlignOptions, eval_align};
 use paravox::metrics::lips::{EvalLipsOptions, eval_lips};
 use paravox::metrics::voice::{EvalVoiceOptions, eval_voice};
 use serde::Serialize;
@@ -24,7 +25,14 @@ enum What {
     /// Mel, F0, voicing and durations against the recorded ones
     #[command(after_help = VOICE_EXAMPLES)]
     Voice(VoiceArgs),
+    /// Word times that the aligner finds against GRID's own (needs the program ffmpeg)
+    #[command(after_help = ALIGN_EXAMPLES)]
+    Align(AlignArgs),
 }
+
+const ALIGN_EXAMPLES: &str = "Examples:
+  paravox eval align grid runs/aligner
+  paravox eval align grid aligner.safetensors --json --max 10";
 
 const LIPS_EXAMPLES: &str = "Examples:
   paravox eval lips data/lips runs/lips --voice runs/voice --speakers s1
@@ -73,6 +81,20 @@ struct VoiceArgs {
     json: bool,
 }
 
+#[derive(Args)]
+struct AlignArgs {
+    /// Folder in the GRID layout, with clips.tsv and the clips' .align files
+    corpus: PathBuf,
+    /// Folder of `paravox train aligner`, or a file of `paravox export aligner`
+    aligner: PathBuf,
+    /// At most this many clips of each speaker
+    #[arg(long, value_name = "N")]
+    max: Option<usize>,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     match args.what {
@@ -101,6 +123,19 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
             }
             writeln!(out, "{} sentences", report.sentences)?;
             write_figures(&mut out, &report.figures)?;
+        }
+        What::Align(args) => {
+            let mut options = EvalAlignOptions::new(args.corpus, args.aligner);
+            options.max_clips = args.max;
+            let report = eval_align(&options)?;
+            if args.json {
+                return write_json(&mut out, &report);
+            }
+            writeln!(out, "{} clips, {} words", report.clips, report.words)?;
+            write_figures(&mut out, &report.figures)?;
+            for (speaker, words, error_ms) in &report.speakers {
+                writeln!(out, "  {speaker:20} {error_ms:10.1} ms        {words} words")?;
+            }
         }
     }
     Ok(())

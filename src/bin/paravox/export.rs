@@ -27,6 +27,8 @@ enum What {
     Vocoder(NetsArgs),
     /// Lips, with the text encoder that they trained along, if they did
     Lips(NetsArgs),
+    /// An aligner
+    Aligner(NetsArgs),
     /// Write the hashes of a package's files into its manifest.json
     Manifest(ManifestArgs),
 }
@@ -51,6 +53,7 @@ pub(crate) fn run(args: Export) -> anyhow::Result<()> {
         What::Voice(args) => export(Nets::Voice, &args.training, &args.out)?,
         What::Vocoder(args) => export(Nets::Vocoder, &args.training, &args.out)?,
         What::Lips(args) => export(Nets::Lips, &args.training, &args.out)?,
+        What::Aligner(args) => export(Nets::Aligner, &args.training, &args.out)?,
         What::Manifest(args) => seal(&args.package)?,
     }
     Ok(())

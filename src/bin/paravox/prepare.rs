@@ -30,7 +30,8 @@ enum Corpus {
 
 const SPEECH_EXAMPLES: &str = "Examples:
   paravox prepare speech lj_heart -o data/speech            corpus.jsonl of a teacher voice
-  paravox prepare speech LJSpeech-1.1 -o data/lj            metadata.csv and wavs/
+  paravox prepare speech LJSpeech-1.1 -o data/lj            metadata.csv and wavs/: for a vocoder
+  paravox prepare speech me -o data/me --aligner runs/aligner     and with times: for a voice
   paravox prepare speech other -o data/speech --append --voice 1";
 
 const LIPS_EXAMPLES: &str = "Examples:
@@ -55,6 +56,9 @@ struct SpeechArgs {
     /// Add to the dataset that is in the folder already
     #[arg(long)]
     append: bool,
+    /// Find the times of recordings that have none: folder of `paravox train aligner`, or a file of `paravox export aligner`
+    #[arg(long, value_name = "FOLDER|FILE")]
+    aligner: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -96,8 +100,8 @@ struct FaceArgs {
 pub(crate) fn run(args: Prepare) -> anyhow::Result<()> {
     match args.corpus {
         Corpus::Speech(args) => {
-            let SpeechArgs { corpus, out, voice, append } = args;
-            let options = prepare::SpeechOptions { corpus, out, voice, append };
+            let SpeechArgs { corpus, out, voice, append, aligner } = args;
+            let options = prepare::SpeechOptions { corpus, out, voice, append, aligner };
             with_bar(|progress| prepare::speech(&options, progress))
         }
         Corpus::Lips(args) => {

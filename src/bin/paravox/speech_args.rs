@@ -16,7 +16,10 @@ pub(crate) struct SpeechArgs {
     /// Read the text from a UTF-8 file of any length; "-" is stdin
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A voice of `paravox voices`, or the folder of a package
+    /// The text is SSML, a <speak> document: pauses, pace, pitch, volume, voices, how words are said
+    #[arg(long)]
+    ssml: bool,
+    /// A voice of `paravox voices`, the folder of a package, or FOLDER/VOICE
     #[arg(long, value_name = "VOICE")]
     voice: Option<String>,
     /// Pace: 0.5 is half as fast, 2 twice as fast
@@ -76,13 +79,14 @@ impl SpeechArgs {
 
     pub(crate) fn source(&self) -> TextSource<'_> {
         let stdin = || TextSource::reader("stdin", BufReader::new(std::io::stdin()));
-        match (&self.text, &self.file) {
+        let source = match (&self.text, &self.file) {
             (Some(text), _) if text == "-" => stdin(),
             (Some(text), _) => TextSource::from(text),
             (None, Some(file)) if file.as_os_str() == "-" => stdin(),
             (None, Some(file)) => TextSource::file(file),
             // clap has asked for one of them already.
             (None, None) => TextSource::from(""),
-        }
+        };
+        if self.ssml { source.ssml() } else { source }
     }
 }

@@ -23,12 +23,22 @@ enum What {
     /// Identity encoder, motion decoder and image decoder on films of speakers
     #[command(after_help = LIPS_EXAMPLES)]
     Lips(LipsArgs),
+    /// What finds the phonemes of a text in a recording, on aligned speech
+    #[command(after_help = ALIGNER_EXAMPLES)]
+    Aligner(AlignerArgs),
 }
+
+const ALIGNER_EXAMPLES: &str = "Examples:
+  paravox train aligner data/speech -o runs/aligner --minutes 10
+  paravox prepare speech recordings -o data/mine --aligner runs/aligner";
 
 const VOICE_EXAMPLES: &str = "Examples:
   paravox train voice data/speech -o runs/voice --minutes 60
   paravox train voice data/speech -o runs/voice --minutes 60 --resume     goes on after a stop
-  paravox train voice data/other -o runs/other --from runs/voice --steps 5000 --lr 5e-4";
+  paravox train voice data/other -o runs/other --from runs/voice --steps 5000 --lr 5e-4
+  paravox train voice data/me -o runs/me --from heart --minutes 20 --lr 3e-4     from a shipped voice
+
+Where the data has more speakers than the nets of --from (prepare speech --voice 1 --append), the nets get further voices.";
 
 const VOCODER_EXAMPLES: &str = "Examples:
   paravox train vocoder data/speech -o runs/vocoder --minutes 60
@@ -61,6 +71,15 @@ struct VocoderArgs {
     /// Folder of a trained voice: every second step then reads mel as that voice predicts it
     #[arg(long, value_name = "FOLDER")]
     voice: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct AlignerArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Mel frames of each sentence in a step
+    #[arg(long, value_name = "N")]
+    mel_frames: Option<usize>,
 }
 
 #[derive(Args)]
@@ -179,6 +198,12 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             options.voice = args.voice;
             args.common.apply(&mut options.common)?;
             train::train_vocoder(&options)?
+        }
+        What::Aligner(args) => {
+            let mut options = train::AlignerOptions::default();
+            set(&mut options.mel_frames, args.mel_frames);
+            args.common.apply(&mut options.common)?;
+            train::train_aligner(&options)?
         }
         What::Lips(args) => {
             let mut options = train::LipsOptions::default();

@@ -1,8 +1,8 @@
 //! The layout of LJSpeech: recordings of a person, with what was said.
 //!
 //! `metadata.csv` has a line "id|text|normalised text" or "id|text" for every recording, without quoting; the recording
-//! is `wavs/ID.wav`, or `.flac`, or beside the list. There are no times, so these items have no symbols and no
-//! durations: they train the vocoder, and become voices once they are aligned.
+//! is `wavs/ID.wav`, or `.flac`, or beside the list. There are no times: without an aligner these items have no symbols and
+//! no durations, and train vocoders alone; with one they train voices.
 
 use std::path::Path;
 

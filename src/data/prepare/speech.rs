@@ -8,12 +8,16 @@ use paravox_vocoder::mel::{MelConfig, MelExtractor};
 use super::ljspeech;
 use super::teacher::{self, TeacherRow};
 use super::{Progress, Summary, each, lines};
+use crate::align::Aligner;
 use crate::data::speech::{SpeechGeometry, SpeechItem, SpeechWriter};
 use crate::data::{DataError, Result, Split, audio};
-use crate::text::Symbol;
+use crate::text::{FrontEnd, FrontEndOptions, Symbol};
 
 /// One item in this many is kept back for validation.
 const VALID_EVERY: usize = 100;
+
+/// Mean log probability of its phonemes below which a recording is left out: it says something else than its text.
+const LEAST_LOG_PROBABILITY: f32 = -4.0;
 
 /// What to prepare.
 #[derive(Debug, Clone)]
@@ -26,6 +30,15 @@ pub struct SpeechOptions {
     pub voice: u32,
     /// Adds to the dataset that is in `out` already.
     pub append: bool,
+    /// A trained aligner ([`Aligner::open`]) that finds the times of recordings that have none. Without one, these train
+    /// vocoders alone.
+    pub aligner: Option<PathBuf>,
+}
+
+/// What finds the times of a text in a recording.
+struct Times {
+    front_end: FrontEnd,
+    aligner: Aligner,
 }
 
 /// One item of a corpus, not yet read.
@@ -60,12 +73,17 @@ pub fn speech(options: &SpeechOptions, progress: &mut dyn FnMut(Progress<'_>)) -
         hop_length: config.hop_length,
         n_mels: config.n_mels,
     };
+    let times = options.aligner.as_deref().map(Times::open).transpose()?;
     let extractor = MelExtractor::new(config).expect("the default geometry is sound");
     let mut writer = SpeechWriter::open(&options.out, geometry.clone(), options.append)?;
     let seconds_per_mel_frame = geometry.hop_length as f64 / f64::from(geometry.sample_rate);
     let work = |i: usize, source: &Source| {
         let split = if i % VALID_EVERY == VALID_EVERY - 1 { Split::Valid } else { Split::Train };
-        read(options, source, split, &geometry, &extractor)
+        let mut item = read(options, source, split, &geometry, &extractor)?;
+        if let (Some(times), None) = (&times, &item.durations) {
+            times.add_to(&mut item)?;
+        }
+        Ok(item)
     };
     let store = |item: SpeechItem| {
         writer.push(&item)?;
@@ -74,6 +92,27 @@ pub fn speech(options: &SpeechOptions, progress: &mut dyn FnMut(Progress<'_>)) -
     let summary = each(&options.corpus, &sources, work, store, progress)?;
     writer.finish()?;
     Ok(summary)
+}
+
+impl Times {
+    fn open(aligner: &Path) -> Result<Self> {
+        let front_end = FrontEnd::new(FrontEndOptions::default());
+        let front_end = front_end.map_err(|e| DataError::Corpus { why: e.to_string(), path: aligner.to_path_buf() })?;
+        Ok(Self { front_end, aligner: Aligner::open(aligner)? })
+    }
+
+    /// Adds symbols and durations to an item that has none.
+    fn add_to(&self, item: &mut SpeechItem) -> Result<()> {
+        let refuse = |why: String| DataError::item(&item.id, why);
+        let utterance = self.front_end.analyse(&item.text).map_err(|e| refuse(e.to_string()))?;
+        let found = self.aligner.align(&item.mel, &utterance.symbols).map_err(refuse)?;
+        if found.log_probability < LEAST_LOG_PROBABILITY {
+            let why = format!("the recording says something else than {:?}", item.text);
+            return Err(refuse(why));
+        }
+        (item.symbols, item.durations) = (found.symbols, Some(found.durations));
+        Ok(())
+    }
 }
 
 /// The items of a corpus, in its order.

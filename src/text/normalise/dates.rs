@@ -122,6 +122,21 @@ pub(super) fn weekday(cx: &Context<'_>) -> Option<Found> {
     Found::some(with_stop, named_day(&m[1])?)
 }
 
+/// A date of any of its parts in digits, or `None` where they are none of a date.
+pub(super) fn say_parts(year: Option<&str>, of_month: Option<&str>, of_day: Option<&str>) -> Option<String> {
+    let year = year.map(|year| year.parse().map(numbers::year).ok());
+    let (month, day) = (of_month.map(month), of_day.map(|digits| day(digits).map(numbers::ordinal)));
+    // Parts that are there and wrong end it.
+    let head = [month.map(|month| month.map(str::to_string)), day].into_iter().flatten().collect::<Option<Vec<_>>>()?;
+    let head = head.join(" ");
+    match (year, of_day.is_some()) {
+        (None, _) => Some(head),
+        (Some(year), _) if head.is_empty() => year,
+        (Some(year), true) => Some(format!("{head} , {}", year?)),
+        (Some(year), false) => Some(format!("{head} {}", year?)),
+    }
+}
+
 /// "November." and its short forms, in full.
 pub(super) fn named_month(text: &str) -> Option<&'static str> {
     let short = text.get(..3)?;

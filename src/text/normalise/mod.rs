@@ -15,6 +15,7 @@ mod numbers;
 mod phones;
 mod plain;
 mod roman;
+mod say_as;
 mod signs;
 mod times;
 mod units;
@@ -26,8 +27,13 @@ pub(super) use abbreviations::ends_abbreviation;
 use context::Context;
 pub(super) use context::Known;
 pub(super) use letters::is_unsayable;
+pub(super) use say_as::{KINDS, say_as};
 
-use super::{clean::Clean, phonemes::pause_of};
+use super::{
+    clean::Clean,
+    passage::{Inline, next_reference},
+    phonemes::pause_of,
+};
 
 /// How one word is to be pronounced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +44,24 @@ pub(super) enum Say {
     Letters(String, &'static str),
     /// As given, in the teacher's alphabet.
     Phonemes(String),
+    /// As given, for a word that people write otherwise.
+    Written {
+        /// The phonemes.
+        ipa: String,
+        /// The word.
+        shown: String,
+    },
 }
 
 /// A piece of normalised text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Piece {
     /// Something to say, and the bytes of the given text that it came from.
     Word(Say, Range<usize>),
     /// A punctuation mark of the teacher's alphabet.
     Mark(char),
+    /// A pause of so many seconds, and the bytes of the given text that ask for it.
+    Break(f64, Range<usize>),
 }
 
 impl std::fmt::Display for Say {
@@ -60,6 +75,7 @@ impl std::fmt::Display for Say {
                 f.write_str(if *ending == "s" { " s" } else { ending })
             }
             Self::Phonemes(phonemes) => write!(f, "[[{phonemes}]]"),
+            Self::Written { shown, .. } => f.write_str(shown),
         }
     }
 }
@@ -119,16 +135,26 @@ const AT_TOKEN: &[Rule] = &[
     letters::word,
 ];
 
-/// Turns a sentence into spoken words and punctuation marks.
-pub(super) fn normalise(sentence: &str, known: &dyn Known) -> Vec<Piece> {
+/// Turns a sentence into spoken words and punctuation marks; `inline` is what its references stand for.
+pub(super) fn normalise(sentence: &str, inline: &[Inline], known: &dyn Known) -> Vec<Piece> {
     let clean = Clean::new(sentence);
     let mut pieces = Vec::new();
     let mut cx = Context::new(&clean.text, known);
     while let Some(sign) = cx.rest().chars().next() {
-        let found = if let Some(inline) = inline_phonemes(cx.rest()) {
-            let source = clean.source(cx.at..cx.at + inline.0);
-            pieces.push(Piece::Word(Say::Phonemes(inline.1.to_string()), source));
-            Found { len: inline.0, say: String::new() }
+        let found = if let Some((len, inner)) = inline_phonemes(cx.rest()) {
+            let source = clean.source(cx.at..cx.at + len);
+            let given = next_reference(cx.rest()).filter(|(before, ..)| before.is_empty());
+            match given.and_then(|(_, number, _)| inline.get(number)) {
+                None => pieces.push(Piece::Word(Say::Phonemes(inner.to_string()), source)),
+                Some(Inline::Break(seconds)) => pieces.push(Piece::Break(*seconds, source)),
+                Some(Inline::Say { say, .. }) => {
+                    pieces.extend(say.split_whitespace().map(|token| piece(token, &source)));
+                }
+                Some(Inline::Phonemes { ipa, shown }) => {
+                    pieces.push(Piece::Word(Say::Written { ipa: ipa.clone(), shown: shown.clone() }, source));
+                }
+            }
+            Found { len, say: String::new() }
         } else if sign.is_whitespace() {
             Found { len: sign.len_utf8(), say: String::new() }
         } else {
@@ -179,13 +205,14 @@ mod tests {
 
     /// Words as the table writes them.
     fn spoken(text: &str) -> String {
-        let words: Vec<String> = normalise(text, &Words { misaki: Misaki::shared(), user: &UserLexicon::default() })
-            .into_iter()
-            .filter_map(|piece| match piece {
-                Piece::Word(say, _) => Some(say.to_string()),
-                Piece::Mark(_) => None,
-            })
-            .collect();
+        let words: Vec<String> =
+            normalise(text, &[], &Words { misaki: Misaki::shared(), user: &UserLexicon::default() })
+                .into_iter()
+                .filter_map(|piece| match piece {
+                    Piece::Word(say, _) => Some(say.to_string()),
+                    Piece::Mark(_) | Piece::Break(..) => None,
+                })
+                .collect();
         words.join(" ")
     }
 

@@ -1,0 +1,163 @@
+//! Where a training starts that does not start from random nets: the nets of another training, of a weights file, or of a
+//! voice that this program carries.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Tensor, Var};
+
+use super::checkpoint::{self, CONFIG, MODEL};
+use super::error::{Result, TrainError};
+use crate::voice::Package;
+
+/// End of the names of tables with a row for each voice.
+const VOICE_TABLE: &str = "voice.weight";
+
+/// Nets to start from.
+pub(crate) struct Start {
+    path: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+    /// Their configuration, where it is known.
+    pub(crate) config: Option<String>,
+}
+
+impl Start {
+    /// Reads the folder of a training, a weights file, or, where there is none of that name, the nets of `kind` of a shipped
+    /// voice.
+    pub(crate) fn read(from: &Path, kind: &str) -> Result<Self> {
+        if from.is_dir() {
+            let config = from.join(CONFIG);
+            let config = match config.exists() {
+                true => Some(std::fs::read_to_string(&config).map_err(|error| TrainError::read(&config, error))?),
+                false => None,
+            };
+            return Ok(Self { config, ..Self::of_file(&from.join(MODEL))? });
+        }
+        match Self::shipped(from, kind) {
+            Some(start) if !from.exists() => start,
+            _ => Self::of_file(from),
+        }
+    }
+
+    fn of_file(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| TrainError::read(path, error))?;
+        Self::of_bytes(path, &bytes)
+    }
+
+    fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let (tensors, metadata) = checkpoint::parse(path, bytes)?;
+        let config = metadata.get(paravox_models::weights::CONFIG_KEY).cloned();
+        Ok(Self { path: path.to_path_buf(), tensors, config })
+    }
+
+    /// `None` where no shipped voice has this name and nets of this kind.
+    fn shipped(name: &Path, kind: &str) -> Option<Result<Self>> {
+        let package = Package::built_in().ok()?;
+        let voice = package.manifest().voices.iter().find(|voice| Some(&*voice.name) == name.to_str())?;
+        let file = match kind {
+            "voice" => &voice.weights,
+            "vocoder" => &voice.vocoder,
+            "lips" => voice.lips.as_ref()?,
+            _ => return None,
+        };
+        let bytes = package.read(file).ok()?;
+        Some(Self::of_bytes(&package.path_of(file), &bytes))
+    }
+
+    /// Gives parameters the values of these nets, which must be the same nets, except that there may be more voices: those
+    /// that were there sound as before, and the new ones start near the first.
+    pub(crate) fn assign(mut self, vars: &[(String, Var)]) -> Result<()> {
+        for (name, var) in vars.iter().filter(|(name, _)| name.ends_with(VOICE_TABLE)) {
+            let (voices, _) = var.dims2()?;
+            let known = match self.tensors.remove(name) {
+                Some(known) => known,
+                // Nets of one voice add nothing for it.
+                None => var.narrow(0, 0, 1)?.zeros_like()?,
+            };
+            let grown = match known.dim(0)? {
+                n if n < voices => {
+                    let near_first = (var.narrow(0, n, voices - n)?).broadcast_add(&known.narrow(0, 0, 1)?)?;
+                    Tensor::cat(&[&known, &near_first], 0)?
+                }
+                _ => known,
+            };
+            self.tensors.insert(name.clone(), grown);
+        }
+        checkpoint::assign(vars, &self.tensors, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+    use paravox_models::config::{VoiceConfig, preset, to_toml};
+    use paravox_models::mode::Mode;
+    use paravox_models::model::VoiceModel;
+    use paravox_models::params::Params;
+
+    use super::*;
+
+    const TINY: &str = "n_voices = 1\n[encoder]\nvocab = [47, 3, 4, 3]\nwidth = 8\n\
+        stack = { type = \"conv_next\", blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n\
+        [duration]\nlayers = 1\nchannels = 8\nkernel = 3\ndropout = 0.0\n\
+        [mel]\nn_mels = 4\nchannels = 8\nstack = { blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n";
+
+    fn model(config: &str, seed: u64) -> (Params, VoiceModel) {
+        let config: VoiceConfig = paravox_models::config::from_toml(config).unwrap();
+        let params = Params::new(seed, &Device::Cpu);
+        let model = VoiceModel::new(&config, params.builder()).unwrap();
+        (params, model)
+    }
+
+    /// Log durations and mel of one sentence.
+    fn outputs(model: &VoiceModel, voice: u32) -> Vec<f32> {
+        let ids: Vec<u32> = (0..24).map(|i| if i % 4 == 0 { i } else { 1 }).collect();
+        let ids = Tensor::from_vec(ids, (1, 6, 4), &Device::Cpu).unwrap();
+        let mask = Tensor::ones((1, 6), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let voice = Tensor::new(&[voice], &Device::Cpu).unwrap();
+        let states = model.encoder.forward(&ids, &mask, &Mode::Eval).unwrap();
+        let place = Tensor::zeros((1, 6, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let durations = model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval).unwrap();
+        let mel = model.mel.forward(&states, &place, Some(&voice), &Mode::Eval).unwrap().mel;
+        let flat = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        [flat(durations), flat(mel)].concat()
+    }
+
+    #[test]
+    fn voices_are_added_and_those_before_sound_as_they_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let save = |params: &Params, config: &str| {
+            params.save(&folder.path().join(MODEL)).unwrap();
+            std::fs::write(folder.path().join(CONFIG), config).unwrap();
+        };
+        let (one, old) = model(TINY, 1);
+        save(&one, TINY);
+        let two_voices = TINY.replace("n_voices = 1", "n_voices = 2");
+        let (two, new) = model(&two_voices, 2);
+        let start = Start::read(folder.path(), "voice").unwrap();
+        assert_eq!(start.config.as_deref(), Some(TINY));
+        start.assign(&two.vars()).unwrap();
+        assert_eq!(outputs(&new, 0), outputs(&old, 0));
+        assert_ne!(outputs(&new, 1), outputs(&new, 0));
+        // And from two to three.
+        save(&two, &two_voices);
+        let (three, newer) = model(&TINY.replace("n_voices = 1", "n_voices = 3"), 3);
+        Start::read(folder.path(), "voice").unwrap().assign(&three.vars()).unwrap();
+        assert_eq!([outputs(&newer, 0), outputs(&newer, 1)], [outputs(&new, 0), outputs(&new, 1)]);
+        // Fewer would drop one.
+        let (fewer, _) = model(TINY, 4);
+        assert!(Start::read(folder.path(), "voice").unwrap().assign(&fewer.vars()).is_err());
+    }
+
+    #[test]
+    fn shipped_voices_are_found_by_name() {
+        let start = Start::read(Path::new("heart"), "voice").unwrap();
+        let config: VoiceConfig = paravox_models::config::from_toml(start.config.as_ref().unwrap()).unwrap();
+        assert_eq!(to_toml(&config).unwrap(), to_toml(&preset::<VoiceConfig>("voice-light").unwrap()).unwrap());
+        let params = Params::new(0, &Device::Cpu);
+        VoiceModel::new(&config, params.builder()).unwrap();
+        start.assign(&params.vars()).unwrap();
+        assert!(Start::read(Path::new("nobody"), "voice").is_err());
+        assert!(Start::read(Path::new("heart"), "aligner").is_err());
+    }
+}
