@@ -10,9 +10,15 @@ mod defaults;
 mod engine_api;
 // MP4 files read by FFmpeg: tracks, times, pictures, sound.
 mod mp4;
+// Pace, pitch, volume, pauses and melody as they are heard.
+mod prosody;
 // The README, the help and ARCHITECTURE.md say what is so.
 mod readme;
+// The same bytes on any number of threads.
+mod repeatable;
 // Files that `paravox speak` writes.
 mod speak;
 // A package of random nets, and the program.
 mod util;
+// Voices by name, by folder, and several in one model.
+mod voices;

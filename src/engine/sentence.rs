@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use super::Role;
 use super::plan::PlannedSentence;
 use crate::cue::{Cue, CueKind};
-use crate::text::{Directed, Passage, Symbol, Viseme, viseme};
+use crate::text::{Directed, Passage, Symbol, Viseme, rise, viseme};
 use crate::timeline::Timeline;
 use crate::voice::Contour;
 
@@ -40,9 +40,9 @@ impl Sentence {
         &self.directed.utterance.symbols
     }
 
-    /// What pitch and volume were asked for; `None` where none were.
+    /// What changes the pitch and volume that the nets give; `None` where nothing does.
     pub(crate) fn contour(&self) -> Option<Contour> {
-        Contour::new(&self.directed.styles, &self.timeline)
+        Contour::new(&self.directed.styles, rise(&self.directed.utterance), &self.timeline)
     }
 
     /// All cues in the stream's time, sorted by start; those that start together from the longest kind to the shortest.

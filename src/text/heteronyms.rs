@@ -38,14 +38,66 @@ const AFTER: &[(&str, &[&str], &str)] = &[
     ("bass", &["double", "upright", "electric", "slap", "played", "plays", "play"], "bˈAs"),
     ("lead", &["unleaded", "molten", "heavy", "toxic"], "lˈɛd"),
     ("wound", &["gunshot", "stab", "flesh", "head", "open", "bullet", "knife", "gaping"], "wˈund"),
+    ("bow", &["took", "takes", "final", "deep"], "bˈW"),
     ("wound", &["i", "he", "she", "they", "we", "tightly"], "wˈWnd"),
 ];
 
-/// What a word is beside its neighbours, if that decides it.
-pub(super) fn by_neighbours(word: &str, before: Option<&str>, after: Option<&str>) -> Option<&'static str> {
+/// A word, a word that comes soon after it, and what it then is.
+const SOON_BEFORE: &[(&str, &[&str], &str)] = &[
+    ("tear", &["eye", "eyes", "cheek", "cheeks", "cry", "crying", "wept"], "tˈɪɹ"),
+    (
+        "minute",
+        &[
+            "amount",
+            "amounts",
+            "detail",
+            "details",
+            "quantity",
+            "quantities",
+            "particle",
+            "particles",
+            "trace",
+            "traces",
+            "difference",
+            "differences",
+            "fraction",
+        ],
+        "mInˈut",
+    ),
+    ("bow", &["arrow", "arrows", "tie", "ties", "string", "violin"], "bˈO"),
+    ("bow", &["ship", "boat", "stern", "audience", "applause"], "bˈW"),
+];
+
+/// A word, what comes before and after it, and what it then is.
+const BETWEEN: &[(&str, &[&str], &[&str], &str)] = &[
+    // "A tear in her dress"; what is in an eye was found before.
+    ("tear", &["a", "the", "this"], &["in"], "tˈɛɹ"),
+];
+
+/// How many words on "soon" is.
+const SOON: usize = 4;
+
+/// What a word is beside its neighbours, if that decides it; `rest` is the sentence after it.
+pub(super) fn by_context(word: &str, before: Option<&str>, rest: &str) -> Option<&'static str> {
     let find = |table: &'static [(&str, &[&str], &'static str)], neighbour: Option<&str>| {
         let neighbour = neighbour?.to_lowercase();
         table.iter().find(|row| row.0 == word && row.1.contains(&neighbour.as_str())).map(|row| row.2)
     };
-    find(BEFORE, after).or_else(|| find(AFTER, before))
+    if ![BEFORE, AFTER, SOON_BEFORE].iter().any(|table| table.iter().any(|row| row.0 == word)) {
+        return None;
+    }
+    // What is soon after belongs to the same clause.
+    let clause = rest.split([',', ';', ':', '.', '!', '?', '—']).next().unwrap_or_default();
+    let words: Vec<&str> = clause.split_whitespace().take(SOON).collect();
+    let after = words.first().copied();
+    find(BEFORE, after)
+        .or_else(|| find(AFTER, before))
+        .or_else(|| words.iter().find_map(|soon| find(SOON_BEFORE, Some(soon))))
+        .or_else(|| {
+            let (before, after) = (before?.to_lowercase(), after?.to_lowercase());
+            let fits = |row: &&(&str, &[&str], &[&str], &str)| {
+                row.0 == word && row.1.contains(&before.as_str()) && row.2.contains(&after.as_str())
+            };
+            BETWEEN.iter().find(fits).map(|row| row.3)
+        })
 }

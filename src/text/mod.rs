@@ -2,7 +2,10 @@
 
 mod clean;
 mod error;
+#[cfg(test)]
+mod hard_text;
 mod heteronyms;
+mod intonation;
 pub mod letter_to_sound;
 mod lexicon;
 mod normalise;
@@ -17,6 +20,7 @@ mod utterance;
 pub mod viseme;
 
 pub use error::TextError;
+pub(crate) use intonation::rise;
 pub use lexicon::{LexiconError, UserLexicon};
 pub(crate) use passage::{Passage, Style};
 pub(crate) use ssml::LONGEST_BYTES as LONGEST_SSML_BYTES;

@@ -4,7 +4,9 @@
 //! of speech and "the" by what follows. Its text has nothing but plain words and simple punctuation, so each of its tokens
 //! finds its way back to a word by its place.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::{
     Phoneme, TextError, heteronyms,
@@ -58,8 +60,9 @@ pub(super) fn pronounce(pieces: &[Piece], user: &UserLexicon) -> Result<Vec<Stri
                 let neighbour = |i: usize| places.get(i).map(|place| &plain[place.clone()]);
                 let before = i.checked_sub(1).and_then(neighbour);
                 let own = OWN.iter().find(|(own, _)| own == word).map(|(_, ipa)| *ipa);
-                own.or_else(|| heteronyms::by_neighbours(&word.to_lowercase(), before, neighbour(i + 1)))
-                    .map(str::to_string)
+                let rest = places.get(i + 1).map_or("", |place| &plain[place.start..]);
+                let by_context = || heteronyms::by_context(&word.to_lowercase(), before, rest);
+                own.map(str::to_string).or_else(|| name(word, misaki)).or_else(|| by_context().map(str::to_string))
             }),
         };
         if own.is_some() || in_context[i].is_none() {
@@ -77,6 +80,16 @@ pub(super) fn pronounce(pieces: &[Piece], user: &UserLexicon) -> Result<Vec<Stri
     }
     mend_articles(&mut said, &plain, &places, &given_here);
     Ok(said)
+}
+
+/// A name that spelling does not tell, or its possessive.
+fn name(word: &str, misaki: &Misaki) -> Option<String> {
+    static NAMES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+        let rows = include_str!("names.tsv").lines().filter(|row| !row.starts_with('#'));
+        rows.filter_map(|row| row.split_once('\t')).collect()
+    });
+    let possessive = || Some(tidy(&misaki.g2p.lexicon.append_s(NAMES.get(word.strip_suffix("'s")?)?)));
+    NAMES.get(word).map(|ipa| (*ipa).to_string()).or_else(possessive)
 }
 
 /// What the user gave for a word, or for the word that a possessive is made of.

@@ -2,12 +2,17 @@
 //!
 //! Styles belong to symbols; at their edges pitch and volume glide over some mel frames, so that nothing jumps or clicks.
 
+use std::ops::Range;
+
 use crate::text::Style;
 use crate::timeline::{HOP_LENGTH, Timeline};
 
 /// Mel frames on either side over which an edge of pitch and of volume is spread: 50 and 25 ms.
 const PITCH_GLIDE: usize = 4;
 const GAIN_GLIDE: usize = 2;
+/// Semitones by which a question that rises ends above where it would have ended: from four below the middle of the voice,
+/// as measured on ten sentences, to four above it.
+const RISE_SEMITONES: f32 = 8.0;
 /// Beyond this magnitude louder PCM is bent towards 1 instead of being cut off there.
 const KNEE: f32 = 0.8;
 
@@ -19,13 +24,25 @@ pub(crate) struct Contour {
 }
 
 impl Contour {
-    /// The contour of a sentence's symbols; `None` where the styles change neither pitch nor volume.
-    pub(crate) fn new(styles: &[Style], timeline: &Timeline) -> Option<Self> {
-        if styles.iter().all(|style| style.semitones == 0.0 && style.gain_db == 0.0) {
+    /// The contour of a sentence's symbols, whose `rise` lifts the end of a question; `None` where neither that nor the
+    /// styles change pitch or volume.
+    pub(crate) fn new(styles: &[Style], rise: Option<Range<usize>>, timeline: &Timeline) -> Option<Self> {
+        let plain = styles.iter().all(|style| style.semitones == 0.0 && style.gain_db == 0.0);
+        if plain && rise.is_none() {
             return None;
         }
-        let styles: Vec<Style> = timeline.mel_places().iter().map(|place| styles[place.symbol]).collect();
-        let semitones: Vec<f32> = styles.iter().map(|style| style.semitones).collect();
+        let styles =
+            timeline.mel_places().into_iter().map(|place| styles.get(place.symbol).copied().unwrap_or_default());
+        let styles: Vec<Style> = styles.collect();
+        let mut semitones: Vec<f32> = styles.iter().map(|style| style.semitones).collect();
+        if let Some(rise) = rise {
+            let span = timeline.span(rise);
+            let (start, length) = (span.start as f32, (span.end - span.start).max(1) as f32);
+            for (mel_frame, semitones) in semitones.iter_mut().enumerate() {
+                let middle = (mel_frame as f32 + 0.5) * HOP_LENGTH as f32;
+                *semitones += RISE_SEMITONES * ((middle - start) / length).clamp(0.0, 1.0);
+            }
+        }
         let gain: Vec<f32> = styles.iter().map(|style| 10f32.powf(style.gain_db / 20.0)).collect();
         let f0 = smoothed(&semitones, PITCH_GLIDE).iter().map(|semitones| (semitones / 12.0).exp2()).collect();
         Some(Self { f0, gain: smoothed(&gain, GAIN_GLIDE) })
@@ -72,14 +89,14 @@ mod tests {
     #[test]
     fn plain_styles_have_no_contour() {
         let fast = Style { rate: 2.0, ..Style::default() };
-        assert_eq!(Contour::new(&[fast, Style::default()], &timeline()), None);
-        assert_eq!(Contour::new(&[], &timeline()), None);
+        assert_eq!(Contour::new(&[fast, Style::default()], None, &timeline()), None);
+        assert_eq!(Contour::new(&[], None, &timeline()), None);
     }
 
     #[test]
     fn pitch_and_volume_reach_their_values_and_glide_between() {
         let high = Style { semitones: 12.0, gain_db: -20.0, ..Style::default() };
-        let contour = Contour::new(&[Style::default(), high], &timeline()).unwrap();
+        let contour = Contour::new(&[Style::default(), high], None, &timeline()).unwrap();
         let mut f0_hz = [100.0; 40];
         contour.bend(&mut f0_hz, 0);
         assert!((f0_hz[10] - 100.0).abs() < 1e-3 && (f0_hz[30] - 200.0).abs() < 1e-3, "{f0_hz:?}");
@@ -96,9 +113,23 @@ mod tests {
     }
 
     #[test]
+    fn questions_rise_from_their_last_stress_on() {
+        let contour = Contour::new(&[], Some(1..2), &timeline()).unwrap();
+        let mut f0_hz = [100.0; 40];
+        contour.bend(&mut f0_hz, 0);
+        assert_eq!(f0_hz[10], 100.0);
+        assert!(f0_hz.windows(2).all(|pair| pair[1] >= pair[0]));
+        let semitones = 12.0 * (f0_hz[39] / 100.0f32).log2();
+        assert!((semitones - RISE_SEMITONES).abs() < 1.0, "{semitones}");
+        let mut pcm = vec![0.9; 600];
+        contour.scale(&mut pcm, 0);
+        assert_eq!(pcm, [0.9; 600]);
+    }
+
+    #[test]
     fn louder_speech_never_leaves_the_range() {
         let loud = Style { gain_db: 12.0, ..Style::default() };
-        let contour = Contour::new(&[loud, loud], &timeline()).unwrap();
+        let contour = Contour::new(&[loud, loud], None, &timeline()).unwrap();
         let mut pcm: Vec<f32> = (0..12_000).map(|i| (i as f32 * 0.05).sin()).collect();
         contour.scale(&mut pcm, 0);
         assert!(pcm.iter().all(|value| value.abs() <= 1.0));
@@ -106,7 +137,7 @@ mod tests {
         contour.scale(&mut quiet, 3000);
         assert!((quiet[0] - 0.398).abs() < 1e-3);
         let silent = Style { gain_db: f32::NEG_INFINITY, ..Style::default() };
-        let contour = Contour::new(&[silent, silent], &timeline()).unwrap();
+        let contour = Contour::new(&[silent, silent], None, &timeline()).unwrap();
         contour.scale(&mut pcm, 0);
         assert!(pcm.iter().all(|value| *value == 0.0));
     }

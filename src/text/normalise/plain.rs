@@ -32,6 +32,7 @@ const BEFORE_YEAR: &[&str] = &[
 
 /// Nouns after which a number is a name and is read in pairs.
 const BEFORE_NAME: &[&str] = &[
+    "port",
     "boeing",
     "flight",
     "room",
@@ -182,6 +183,8 @@ pub(super) fn number(cx: &Context<'_>) -> Option<Found> {
         numbers::number(&m.replace(' ', ","))
     } else if plain && is_year(cx, m, &previous) {
         numbers::year(m.parse().ok()?)
+    } else if plain && m.len() == 3 && matches!(cx.next_word(m.len()), "AD" | "BC" | "BCE" | "CE") {
+        numbers::name(m)
     } else if plain && (BEFORE_NAME.contains(&previous.as_str()) || HOUSE.is_match(cx.rest())) {
         numbers::name(m)
     } else {

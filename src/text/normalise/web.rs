@@ -17,8 +17,10 @@ const ENDINGS: &[&str] = &[
 ];
 
 /// Endings that are spelled although the lexicon has a word of that spelling, or short words that it lacks.
-const SPELLED: &[&str] =
-    &["rs", "js", "ts", "py", "io", "ai", "tv", "us", "it", "me", "md", "sh", "edu", "uk", "id", "ip", "api", "www"];
+const SPELLED: &[&str] = &[
+    "etc", "rs", "js", "ts", "py", "io", "ai", "tv", "us", "it", "me", "md", "sh", "edu", "uk", "id", "ip", "api",
+    "www",
+];
 
 static URL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?:https?://|ftp://|file:///?|www\.)[^\s<>()\[\]{}]+").expect("a constant"));
@@ -30,7 +32,9 @@ static DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
 static HEX_COLOUR: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^#([0-9A-Fa-f]{6})\b").expect("a constant"));
 static HASHTAG: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^#(\s?\d+\b|[\p{L}\d_]+)").expect("a constant"));
 static HANDLE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^@[A-Za-z0-9_][A-Za-z0-9_.]*").expect("a constant"));
-static PATH: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^~?(?:/[A-Za-z0-9_.-]+)+/?").expect("a constant"));
+static PATH: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:~?(?:/[A-Za-z0-9_.-]+)+/?|[A-Za-z]:(?:\\[A-Za-z0-9_.-]+)+)").expect("a constant")
+});
 static IDENTIFIER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+").expect("a constant"));
 
@@ -94,7 +98,7 @@ pub(super) fn handle(cx: &Context<'_>) -> Option<Found> {
     Found::some(len, format!("at {}", spell_out(&cx.rest()[1..len], cx.known)))
 }
 
-/// /usr/bin.
+/// /usr/bin, C:\\Temp.
 pub(super) fn path(cx: &Context<'_>) -> Option<Found> {
     if cx.last_sign().is_some_and(|c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '(')) {
         return None;
