@@ -201,8 +201,8 @@ impl Engine {
 
     /// Reads an SSML document, and the voices and the face that the text needs.
     fn cast(&self, source: &mut TextSource<'_>, options: &SpeakOptions) -> Result<Cast> {
-        source.read_ssml(&self.front_end)?;
         let lead = self.role(options.voice.as_deref(), options)?;
+        source.read_ssml(&self.front_end)?;
         let mut others: Vec<(String, Role)> = Vec::new();
         for name in source.sentences().iter().filter_map(|sentence| sentence.voice.as_ref()) {
             if !others.iter().any(|(other, _)| other == name) {

@@ -37,7 +37,7 @@ const EXAMPLES: &str = "Examples:
   paravox speak -f book.txt -o book.mp4 --fps 29.97 --cues book.vtt
   echo \"In four seconds.\" | paravox speak - -o four.mp4 --length 4
   paravox speak \"Say [[təmˈAɾO]] my way.\" -o tomato.wav
-  paravox speak --ssml '<speak>One <break time=\"1s\"/> <emphasis>two</emphasis>.</speak>' -o two.wav";
+  paravox speak --ssml -f story.ssml -o story.mp4";
 
 pub(crate) fn run(args: Speak) -> anyhow::Result<()> {
     let extension = args.out.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
