@@ -57,11 +57,10 @@ pub(super) fn pronounce(pieces: &[Piece], user: &UserLexicon) -> Result<Vec<Stri
                 None => Some(misaki.spell(letters, ending)),
             },
             Say::Word(word) => users(word, user, misaki).or_else(|| {
-                let neighbour = |i: usize| places.get(i).map(|place| &plain[place.clone()]);
-                let before = i.checked_sub(1).and_then(neighbour);
                 let own = OWN.iter().find(|(own, _)| own == word).map(|(_, ipa)| *ipa);
                 let rest = places.get(i + 1).map_or("", |place| &plain[place.start..]);
-                let by_context = || heteronyms::by_context(&word.to_lowercase(), before, rest);
+                let earlier = &plain[..places[i].start];
+                let by_context = || heteronyms::by_context(&word.to_lowercase(), earlier, rest);
                 own.map(str::to_string).or_else(|| name(word, misaki)).or_else(|| by_context().map(str::to_string))
             }),
         };
