@@ -183,14 +183,17 @@ pub(super) fn number(cx: &Context<'_>) -> Option<Found> {
         numbers::number(&m.replace(' ', ","))
     } else if plain && is_year(cx, m, &previous) {
         numbers::year(m.parse().ok()?)
-    } else if plain && m.len() == 3 && matches!(cx.next_word(m.len()), "AD" | "BC" | "BCE" | "CE") {
-        numbers::name(m)
-    } else if plain && (BEFORE_NAME.contains(&previous.as_str()) || HOUSE.is_match(cx.rest())) {
+    } else if plain && (BEFORE_NAME.contains(&previous.as_str()) || HOUSE.is_match(cx.rest()) || is_early_year(cx, m)) {
         numbers::name(m)
     } else {
         numbers::decimal(m)
     };
     Found::some(m.len(), say)
+}
+
+/// Whether a number of three digits is a year: 476 AD.
+fn is_early_year(cx: &Context<'_>, digits: &str) -> bool {
+    digits.len() == 3 && matches!(cx.next_word(digits.len()), "AD" | "BC" | "BCE" | "CE")
 }
 
 /// Whether a number of four digits is a year: it follows a word such as "in", or nothing that is counted follows it.

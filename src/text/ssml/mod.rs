@@ -92,13 +92,10 @@ fn attributes(node: Node<'_, '_>, known: &[&str]) -> Result<(), SsmlError> {
             SsmlError { line: place.row, column: place.col, message }
         };
         match (attribute.namespace(), attribute.name()) {
-            (Some("http://www.w3.org/XML/1998/namespace"), "lang") => {
-                if !attribute.value().to_ascii_lowercase().starts_with("en") {
-                    return Err(error(format!(
-                        "the language {:?} is not spoken here: only English is",
-                        attribute.value()
-                    )));
-                }
+            (Some("http://www.w3.org/XML/1998/namespace"), "lang")
+                if !attribute.value().to_ascii_lowercase().starts_with("en") =>
+            {
+                return Err(error(format!("the language {:?} is not spoken here: only English is", attribute.value())));
             }
             (None, name) if !known.contains(&name) => {
                 let hint = if known.is_empty() { "it takes none".into() } else { format!("give {}", known.join(", ")) };
