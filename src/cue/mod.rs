@@ -27,6 +27,8 @@ pub enum CueKind {
     Phoneme,
     /// A viseme by name.
     Viseme,
+    /// A mark of the caller's, by name: SSML's `<mark name="..."/>`. It is a moment: it ends where it starts.
+    Mark,
 }
 
 /// Something said, from `start_sample` to `end_sample`.

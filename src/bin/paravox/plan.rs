@@ -66,6 +66,7 @@ fn write_lines(out: &mut impl Write, sentence: &PlannedSentence) -> std::io::Res
             CueKind::Word => "word",
             CueKind::Phoneme => "phoneme",
             CueKind::Viseme => "viseme",
+            CueKind::Mark => "mark",
         };
         writeln!(
             out,
