@@ -14,5 +14,9 @@ mod mp4;
 mod readme;
 // Files that `paravox speak` writes.
 mod speak;
+// What goes to stdout while it is being made, and programs that are killed.
+mod stream;
 // A package of random nets, and the program.
 mod util;
+// `paravox verify`: whole films, and each way to damage one.
+mod verify;

@@ -5,8 +5,8 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use super::plan::PlannedSentence;
-use crate::cue::{Cue, CueKind};
-use crate::text::{Utterance, Viseme, viseme};
+use crate::cue::{Cue, CueKind, VisemeSet};
+use crate::text::Utterance;
 use crate::timeline::Timeline;
 
 /// A sentence with its place in the text and in time.
@@ -24,6 +24,8 @@ pub(crate) struct Sentence {
     pub(crate) timeline: Timeline,
     /// First PCM sample in the stream.
     pub(crate) start_sample: u64,
+    /// The set that viseme cues are of.
+    pub(crate) visemes: VisemeSet,
     /// The text encoder's states (1, S, D).
     pub(crate) states: Tensor,
 }
@@ -37,9 +39,10 @@ impl Sentence {
     /// All cues in the stream's time, sorted by start; those that start together from the longest kind to the shortest.
     pub(crate) fn cues(&self) -> Vec<Cue> {
         let symbols = &self.utterance.symbols;
-        let mut cues = vec![
-            Cue::over(CueKind::Sentence, &self.timeline, self.said(), self.text.trim()).with_source(0..self.text.len()),
-        ];
+        let text = self.text.trim();
+        let source = self.text.len() - self.text.trim_start().len();
+        let sentence = Cue::over(CueKind::Sentence, &self.timeline, self.said(), text);
+        let mut cues = vec![sentence.with_source(source..source + text.len())];
         for word in &self.utterance.words {
             let cue = Cue::over(CueKind::Word, &self.timeline, word.symbols.clone(), &*word.text);
             cues.push(cue.with_source(word.source.clone()));
@@ -47,12 +50,7 @@ impl Sentence {
         for (i, symbol) in symbols.iter().enumerate().filter(|(_, symbol)| !symbol.phoneme.is_pause()) {
             cues.push(Cue::over(CueKind::Phoneme, &self.timeline, i..i + 1, symbol.phoneme.ipa()));
         }
-        let visemes: Vec<Viseme> = symbols.iter().map(|symbol| viseme::of(symbol.phoneme)).collect();
-        let mut start = 0;
-        for run in visemes.chunk_by(|a, b| a == b) {
-            cues.push(Cue::over(CueKind::Viseme, &self.timeline, start..start + run.len(), run[0].name()));
-            start += run.len();
-        }
+        cues.extend(self.visemes.cues(symbols.iter().map(|symbol| symbol.phoneme), &self.timeline));
         let mut cues: Vec<Cue> = cues.into_iter().map(|cue| cue.shifted(self.start_sample, self.offset)).collect();
         cues.sort_by_key(|cue| (cue.start_sample, cue.kind as u8));
         cues

@@ -5,7 +5,7 @@ mod built_in;
 mod export;
 mod lips;
 mod manifest;
-mod mouth;
+pub(crate) mod mouth;
 mod nets;
 mod package;
 mod weights_file;
