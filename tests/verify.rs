@@ -190,7 +190,7 @@ fn wrong_lengths_and_layouts_are_found() {
         let at = find(file, b"stts", 0) + 12;
         file[at..at + 4].copy_from_slice(&2_u32.to_be_bytes());
     });
-    assert_fault(&faults, "pictures last");
+    assert_fault(&faults, "its edit list shows");
     let faults = patched(|file| file.truncate(file.len() - 100));
     assert_fault(&faults, "cut off");
     let faults = patched(|file| {

@@ -46,13 +46,15 @@ impl Track {
         (mp4_sample.start as f64 - self.first_tick as f64) / f64::from(self.timescale) + self.delay_s
     }
 
-    /// When the track ends, in seconds of the movie.
+    /// When the last MP4 sample ends, in seconds of the movie.
+    pub(super) fn media_end_s(&self) -> f64 {
+        let end = |last: &Mp4Sample| self.start_s(last) + f64::from(last.ticks) / f64::from(self.timescale);
+        self.mp4_samples.last().map_or(0.0, end)
+    }
+
+    /// When the track ends as it is shown, in seconds of the movie.
     pub(super) fn end_s(&self) -> f64 {
-        let end = self
-            .mp4_samples
-            .last()
-            .map_or(0.0, |last| self.start_s(last) + f64::from(last.ticks) / f64::from(self.timescale));
-        if self.shown_s > 0.0 { end.min(self.delay_s + self.shown_s) } else { end }
+        if self.shown_s > 0.0 { self.media_end_s().min(self.delay_s + self.shown_s) } else { self.media_end_s() }
     }
 
     /// The bytes of an MP4 sample.

@@ -1,8 +1,8 @@
 //! The pictures of a file, decoded, and how far the mouth is open.
 //!
 //! There is no net here that knows a mouth. What moves most in the lower half of a talking face that holds its head still is
-//! the mouth, and how far those pixels are from how they are in the first picture, where it is at rest, rises and falls with
-//! its opening: enough to tell when it opens and closes, not how well it is formed.
+//! the mouth, an open mouth is dark, and in the first picture it is at rest: how much darker than there those pixels are on
+//! average rises and falls with its opening. That is enough to tell when it opens and closes, not how well it is formed.
 
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
@@ -18,7 +18,7 @@ const MOST_VIDEO_FRAMES: usize = 15_000;
 /// The share of the lower half of the picture that counts as mouth.
 const MOUTH_SHARE: f64 = 0.06;
 
-/// Decodes all pictures; gives how open the mouth is in each, in grey levels.
+/// Decodes all pictures; gives how open the mouth is in each: grey levels that it is darker than at rest.
 pub(super) fn openness(file: &[u8], track: &Track) -> Result<Vec<f64>, String> {
     let mut decoder = Decoder::new().map_err(|error| error.to_string())?;
     let mut thumbnails: Vec<Vec<f32>> = Vec::new();
@@ -49,10 +49,10 @@ pub(super) fn openness(file: &[u8], track: &Track) -> Result<Vec<f64>, String> {
     }
     let Some(rest) = thumbnails.first().cloned() else { return Ok(Vec::new()) };
     let mouth = mouth(&thumbnails);
-    let distance = |thumbnail: &Vec<f32>| {
-        mouth.iter().map(|&at| f64::from((thumbnail[at] - rest[at]).abs())).sum::<f64>() / mouth.len().max(1) as f64
+    let darkness = |thumbnail: &Vec<f32>| {
+        mouth.iter().map(|&at| f64::from(rest[at] - thumbnail[at])).sum::<f64>() / mouth.len().max(1) as f64
     };
-    Ok(thumbnails.iter().map(distance).collect())
+    Ok(thumbnails.iter().map(darkness).collect())
 }
 
 /// The lower half of the luma, scaled down by whole blocks.
@@ -124,7 +124,8 @@ pub(super) fn expected(cues: &[Cue], cue_rate: u32, fps: Fps, total_samples: u64
     let mut rows: Vec<BlendShapes> = cues.iter().flat_map(|cue| curves.push(cue)).collect();
     rows.extend(curves.finish(total_samples));
     let get = |row: &BlendShapes, name| f64::from(row.get(name).unwrap_or(0.0));
-    rows.iter().map(|row| get(row, "jawOpen") - get(row, "mouthClose") + 0.5 * get(row, "mouthLowerDownLeft")).collect()
+    let lips = |row| get(row, "mouthLowerDownLeft") + get(row, "mouthUpperUpLeft");
+    rows.iter().map(|row| get(row, "jawOpen") - get(row, "mouthClose") + lips(row)).collect()
 }
 
 /// How open the mouth is at p, b and m, as a share of how open it is at open vowels; `None` where either is missing.
@@ -143,5 +144,5 @@ pub(super) fn closure(openness: &[f64], cues: &[Cue], cue_rate: u32, fps: Fps) -
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     let open = mean(&["ɑ", "æ", "ʌ", "ɐ", "I", "W"], f64::max).filter(|open| *open > 0.0)?;
-    Some(mean(&["p", "b", "m"], f64::min)? / open)
+    Some((mean(&["p", "b", "m"], f64::min)? / open).max(0.0))
 }

@@ -42,9 +42,10 @@ pub(super) fn captions_description(width: u16, height: u16) -> Vec<u8> {
     entry.extend_from_slice(&[1, 0xff]); // centred, at the bottom
     entry.extend_from_slice(&[0; 4]); // no background
     entry.extend([0, 0, height, width].iter().flat_map(|edge| edge.to_be_bytes())); // top, left, bottom, right
-    let size = (height / 3).clamp(10, 48) as u8;
+    // A twentieth of the picture, whose lower quarter the field is.
+    let size = (height / 5).clamp(12, 72) as u8;
     entry.extend_from_slice(&[0, 0, 0, 0, 0, 1, 0, size, 0xff, 0xff, 0xff, 0xff]); // style: font 1
-    let font = b"Sans-Serif";
+    let font = b"Arial";
     let fonts = boxed(b"ftab", &[&[0, 1, 0, 1, font.len() as u8], font]);
     description(b"tx3g", &[&entry, &fonts])
 }
