@@ -15,7 +15,6 @@ pub mod text;
 pub mod timeline;
 #[cfg(feature = "train")]
 pub mod train;
-pub mod verify;
 pub mod voice;
 
 pub use engine::{Engine, EngineOptions, Plan, PlannedSentence, SpeakOptions, Spoken, TextSource, VideoOptions};

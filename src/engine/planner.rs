@@ -157,8 +157,7 @@ impl<'a> Planner<'a> {
         let start_sample = self.next_start;
         self.sentences += 1;
         self.next_start += timeline.total_samples();
-        let visemes = self.options.visemes;
-        Ok(Some(Sentence { index, passage, directed, role, timeline, start_sample, visemes, states }))
+        Ok(Some(Sentence { index, passage, directed, role, timeline, start_sample, states }))
     }
 }
 

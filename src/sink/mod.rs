@@ -21,10 +21,10 @@ use crate::timeline::Fps;
 
 pub use channel::{ChannelSink, Event};
 pub use cues::CueSink;
-pub use mp4::{Mp4Sink, Mp4StreamSink};
+pub use mp4::Mp4Sink;
 pub use null::NullSink;
 pub use tee::TeeSink;
-pub use wav::{WavSink, WavStreamSink};
+pub use wav::WavSink;
 
 /// What a stream is made of; told to a sink before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

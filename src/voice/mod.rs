@@ -6,7 +6,7 @@ mod contour;
 mod export;
 mod lips;
 mod manifest;
-pub(crate) mod mouth;
+mod mouth;
 mod nets;
 mod package;
 mod weights_file;
