@@ -16,6 +16,8 @@ mod prosody;
 mod readme;
 // The same bytes on any number of threads.
 mod repeatable;
+// Text that comes in pieces: sessions, cancelling, receipts.
+mod session;
 // Files that `paravox speak` writes.
 mod speak;
 // What goes to stdout while it is being made, and programs that are killed.
