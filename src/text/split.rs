@@ -187,6 +187,8 @@ fn inside_number(before: &str, after: &str, whole: bool) -> Option<bool> {
 
 /// The end of the sentence with what follows it in its paragraph, if nothing can be said there any more: "Bye. 😀".
 fn with_closing_junk(rest: &str, end: usize, whole: bool) -> Option<usize> {
+    // A line end that has ended the sentence may begin the empty line.
+    let end = rest[..end].trim_end_matches('\n').len().max(end - 1);
     let tail = &rest[end..];
     let word = tail.find(char::is_alphanumeric);
     let paragraph = tail.match_indices('\n').map(|(at, _)| at).find(|at| {

@@ -136,7 +136,7 @@ pub(crate) fn smooth(closeness: f64) -> f32 {
 
 /// `from` where the weight is 0, `to` where it is 1.
 pub(crate) fn mix(from: &[f32], to: &[f32], weight: f32) -> Vec<f32> {
-    from.iter().zip(to).map(|(from, to)| from + weight * (to - from)).collect()
+    from.iter().zip(to).map(|(from, to)| (1.0 - weight) * from + weight * to).collect()
 }
 
 #[cfg(test)]

@@ -59,6 +59,11 @@ impl Closing {
         Some(Self { role: role.clone(), from, fps, next: 0 })
     }
 
+    /// Video frames a second.
+    pub fn fps(&self) -> Fps {
+        self.fps
+    }
+
     fn pictures(&self) -> u32 {
         (CLOSING_S * self.fps.as_f64()).ceil().max(1.0) as u32
     }
