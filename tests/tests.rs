@@ -10,6 +10,9 @@ mod defaults;
 mod engine_api;
 // MP4 files read by FFmpeg: tracks, times, pictures, sound.
 mod mp4;
+// Live output on a sound server and a virtual screen.
+#[cfg(feature = "playback")]
+mod playback;
 // Pace, pitch, volume, pauses and melody as they are heard.
 mod prosody;
 // The README, the help and ARCHITECTURE.md say what is so.

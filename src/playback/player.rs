@@ -178,7 +178,9 @@ impl Utterances {
     fn tidy(&mut self) {
         let failures = self.running.extract_if(.., |(_, session)| session.is_over());
         for (_, session) in failures {
-            if let Err(error) = session.wait() && self.failure.is_none() {
+            if let Err(error) = session.wait()
+                && self.failure.is_none()
+            {
                 self.failure = Some(error);
             }
         }

@@ -129,7 +129,9 @@ impl Iterator for QueueSource {
                 }
                 self.gain = 1.0;
                 if let Some(start) = self.skipped.take() {
-                    let _ = self.segments.try_send(Segment { played: self.control.handed_out.load(Ordering::Acquire), start });
+                    let _ = self
+                        .segments
+                        .try_send(Segment { played: self.control.handed_out.load(Ordering::Acquire), start });
                 }
                 return Some(0.0);
             };

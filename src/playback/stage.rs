@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
 
 use super::PlaybackError;
 use super::clock::{AudioClock, ClockWriter};
@@ -175,6 +175,11 @@ impl Stage {
         self.0.0.is_idle()
     }
 
+    /// Whether the mouth has closed after the last words.
+    pub fn is_at_rest(&self) -> bool {
+        self.is_idle() && !lock(&self.0.0.viewer).is_closing()
+    }
+
     /// Times that the device ran out of sound in the middle of a stream.
     pub fn underruns(&self) -> u64 {
         self.0.0.control.underruns.load(Ordering::Relaxed)
@@ -231,10 +236,6 @@ impl Stage {
 
     pub(super) fn heard(&self) -> Moment {
         self.0.0.heard()
-    }
-
-    pub(super) fn streams(&self) -> u64 {
-        self.0.0.progress().streams
     }
 
     pub(super) fn close_mouth(&self, pictures: crate::Closing) {

@@ -33,6 +33,10 @@ impl Viewer {
         self.closing = Some(Run { pictures, since: now, shown: 0 });
     }
 
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
     /// What to show now; the same `Arc` as before where nothing has changed.
     pub(super) fn look(&mut self, shared: &Shared, now: Instant) -> Option<Arc<Picture>> {
         let heard = shared.heard();
@@ -68,7 +72,10 @@ impl Viewer {
             }
             return self.shown.clone();
         }
-        if !is_speaking && shared.is_idle() && let Some(idle) = &self.idle {
+        if !is_speaking
+            && shared.is_idle()
+            && let Some(idle) = &self.idle
+        {
             let since = *self.idle_since.get_or_insert(now);
             self.shown = Some(idle.picture_at(now.saturating_duration_since(since).as_secs_f64()));
         }
