@@ -15,6 +15,7 @@ pub mod text;
 pub mod timeline;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod verify;
 pub mod voice;
 
 pub use engine::{Engine, EngineOptions, Plan, PlannedSentence, SpeakOptions, Spoken, TextSource, VideoOptions};

@@ -123,3 +123,47 @@ fn cues_agree_with_the_plan() {
     let wav = hound::WavReader::open(folder.path().join("a.wav")).unwrap();
     assert_eq!(plan["total_samples"], wav.duration());
 }
+
+/// `plan` prints before any synthesis what `speak` writes beside the sound.
+#[test]
+fn every_set_and_format_of_cues_is_the_same_from_plan_and_speak() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "Hello there. In 2024, Bob may go home.";
+    let plan = |args: &[&str]| {
+        let output = paravox().args(["plan", text]).args(args).arg("--voice").arg(package()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (name, speak_args, plan_args) in [
+        ("a.marks", vec![], vec!["--format", "marks"]),
+        ("b.ndjson", vec!["--visemes", "azure"], vec!["--format", "marks", "--visemes", "azure"]),
+        ("c.vtt", vec![], vec!["--format", "vtt"]),
+        ("d.srt", vec![], vec!["--format", "srt"]),
+        ("e.json", vec!["--visemes", "arkit", "--rate", "30"], vec!["--visemes", "arkit", "--rate", "30"]),
+    ] {
+        let path = folder.path().join(name);
+        speak(folder.path(), "a.wav", &[&[text, "--cues", path.to_str().unwrap()], &*speak_args].concat());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), plan(&plan_args), "{name}");
+    }
+    let marks = plan(&["--format", "marks"]);
+    let marks: Vec<Value> = marks.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(marks.is_sorted_by_key(|mark| mark["time"].as_u64().unwrap()));
+    for mark in marks.iter().filter(|mark| mark["type"] != "viseme") {
+        let at = |name: &str| mark[name].as_u64().unwrap() as usize;
+        assert_eq!(mark["value"], text[at("start")..at("end")]);
+    }
+    assert_eq!(marks.iter().filter(|mark| mark["value"] == "2024").count(), 1);
+    for set in paravox::cue::VisemeSet::ALL {
+        let planned: Value = serde_json::from_str(&plan(&["--json", "--visemes", set.name()])).unwrap();
+        assert_eq!(planned["viseme_set"], set.name());
+        for sentence in planned["sentences"].as_array().unwrap() {
+            let mut end = sentence["start_sample"].clone();
+            for viseme in sentence["visemes"].as_array().unwrap() {
+                assert!(set.visemes().contains(&viseme["text"].as_str().unwrap()));
+                assert_eq!(viseme["start_sample"], end, "visemes have no gaps");
+                end = viseme["end_sample"].clone();
+            }
+            assert_eq!(end, sentence["end_sample"]);
+        }
+    }
+}

@@ -18,7 +18,11 @@ mod readme;
 mod repeatable;
 // Files that `paravox speak` writes.
 mod speak;
+// What goes to stdout while it is being made, and programs that are killed.
+mod stream;
 // A package of random nets, and the program.
 mod util;
+// `paravox verify`: whole films, and each way to damage one.
+mod verify;
 // Voices by name, by folder, and several in one model.
 mod voices;

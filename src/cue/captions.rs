@@ -3,18 +3,49 @@
 //!
 //! The text is the source's, punctuation included, where words know their bytes of it; else the words as spoken.
 
-use super::{Cue, CueKind, CueList};
+use super::{Cue, CueKind};
 
 /// The usual bounds of subtitling (BBC and Netflix guidelines alike).
 const LINE_CHARS: usize = 42;
 const LINES: usize = 2;
 
-/// Some text and when it is shown.
+/// Some text and when it is shown, in PCM samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Caption {
-    pub(super) start_ms: u64,
-    pub(super) end_ms: u64,
-    pub(super) lines: Vec<String>,
+pub(crate) struct Caption {
+    pub(crate) start_sample: u64,
+    pub(crate) end_sample: u64,
+    pub(crate) lines: Vec<String>,
+}
+
+/// Gathers the words of one sentence and gives its captions when the next one comes.
+#[derive(Debug, Default)]
+pub(crate) struct Captioner {
+    sentence: Option<Cue>,
+    words: Vec<Cue>,
+}
+
+impl Captioner {
+    /// Takes the next cue in order of time and gives the captions that are complete with it.
+    pub(crate) fn push(&mut self, cue: &Cue) -> Vec<Caption> {
+        match (cue.kind, &self.sentence) {
+            (CueKind::Sentence, _) => {
+                let captions = self.finish();
+                self.sentence = Some(cue.clone());
+                captions
+            }
+            (CueKind::Word, Some(_)) => {
+                self.words.push(cue.clone());
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Gives the captions of the last sentence.
+    pub(crate) fn finish(&mut self) -> Vec<Caption> {
+        let words = std::mem::take(&mut self.words);
+        self.sentence.take().map(|sentence| captions(&sentence, &words)).unwrap_or_default()
+    }
 }
 
 /// Text that stays together: a word with the punctuation around it. White space is single spaces, none at its ends.
@@ -25,26 +56,20 @@ struct Unit {
     end_sample: u64,
 }
 
-/// The captions of a stream, in order.
-pub(super) fn captions(list: &CueList) -> Vec<Caption> {
-    let milliseconds = |samples: u64| (samples * 1000 + u64::from(list.sample_rate) / 2) / u64::from(list.sample_rate);
-    let words: Vec<&Cue> = list.of_kind(CueKind::Word).collect();
-    let mut captions = Vec::new();
-    for sentence in list.of_kind(CueKind::Sentence) {
-        let first = words.partition_point(|word| word.start_sample < sentence.start_sample);
-        let count = words[first..].partition_point(|word| word.start_sample < sentence.end_sample);
-        for lines in balanced_lines(&units(sentence, &words[first..first + count])).chunks(LINES) {
-            let start_ms = milliseconds(lines.iter().flatten().map(|unit| unit.start_sample).min().unwrap_or(0));
-            let end_ms = milliseconds(lines.iter().flatten().map(|unit| unit.end_sample).max().unwrap_or(0));
-            let lines = lines.iter().map(|line| join(line)).collect();
-            captions.push(Caption { start_ms, end_ms: end_ms.max(start_ms + 1), lines });
-        }
-    }
-    captions
+/// The captions of a sentence, in order.
+fn captions(sentence: &Cue, words: &[Cue]) -> Vec<Caption> {
+    let lines = balanced_lines(&units(sentence, words));
+    let captions = lines.chunks(LINES).map(|lines| {
+        let units = || lines.iter().flatten();
+        let start_sample = units().map(|unit| unit.start_sample).min().unwrap_or(0);
+        let end_sample = units().map(|unit| unit.end_sample).max().unwrap_or(0);
+        Caption { start_sample, end_sample, lines: lines.iter().map(|line| join(line)).collect() }
+    });
+    captions.collect()
 }
 
 /// Splits a sentence into its units.
-fn units(sentence: &Cue, words: &[&Cue]) -> Vec<Unit> {
+fn units(sentence: &Cue, words: &[Cue]) -> Vec<Unit> {
     let whole =
         [Unit { text: sentence.text.clone(), start_sample: sentence.start_sample, end_sample: sentence.end_sample }];
     let units = match from_source(sentence, words) {
@@ -60,7 +85,7 @@ fn units(sentence: &Cue, words: &[&Cue]) -> Vec<Unit> {
 
 /// Cuts the sentence's own text before each word. Words said from the same bytes ("2024") stay one unit. `None` where the
 /// words do not know their bytes, or the sentence's text is not the source's.
-fn from_source(sentence: &Cue, words: &[&Cue]) -> Option<Vec<Unit>> {
+fn from_source(sentence: &Cue, words: &[Cue]) -> Option<Vec<Unit>> {
     let start = sentence.source.as_ref().filter(|source| source.len() == sentence.text.len())?.start;
     // (byte in the sentence where the unit starts, the words' end byte, start, end)
     let mut spans: Vec<(usize, usize, u64, u64)> = Vec::new();
@@ -148,13 +173,6 @@ fn lines(units: &[Unit], width: usize) -> Vec<Vec<Unit>> {
 
 fn join(line: &[Unit]) -> String {
     line.iter().map(|unit| unit.text.as_str()).collect::<Vec<_>>().join(" ")
-}
-
-/// `hours:minutes:seconds` with milliseconds behind `point`.
-pub(super) fn clock(milliseconds: u64, point: char) -> String {
-    let seconds = milliseconds / 1000;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{hours:02}:{minutes:02}:{seconds:02}{point}{:03}", milliseconds % 1000)
 }
 
 #[cfg(test)]

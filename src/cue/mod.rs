@@ -1,19 +1,28 @@
-//! Cues: what is said when, as words, phonemes, visemes and sentences, in the PCM samples of the one clock.
+//! Cues: what is said when, as words, phonemes, visemes and sentences, in the PCM samples of the one clock, and the files and
+//! curves that are made of them.
 //!
-//! A cue's ends are boundaries of a [`Timeline`], never computed anew, so cues cannot leave the sound or the lips.
+//! A cue's ends are boundaries of a [`Timeline`], never computed anew, so cues cannot leave the sound or the lips. (Where a
+//! [set of visemes](VisemeSet) shows two shapes for one phoneme, the second starts half-way.)
 
+mod blend_shapes;
 mod captions;
-pub mod json;
-pub mod srt;
-pub mod vtt;
+mod json;
+mod marks;
+mod subtitles;
+mod visemes;
+mod writer;
 
-use std::io::{self, Write};
 use std::ops::Range;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::timeline::Timeline;
+
+pub use blend_shapes::{BLEND_SHAPES, BlendShapes, Curves};
+pub(crate) use captions::{Caption, Captioner};
+pub(crate) use json::{line as to_line, read as read_json};
+pub use visemes::VisemeSet;
+pub use writer::{CueFormat, CueWriter};
 
 /// What a cue marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,7 +34,7 @@ pub enum CueKind {
     Word,
     /// A phoneme in IPA.
     Phoneme,
-    /// A viseme by name.
+    /// A viseme by its name in the set that was asked for.
     Viseme,
     /// A mark of the caller's, by name: SSML's `<mark name="..."/>`. It is a moment: it ends where it starts.
     Mark,
@@ -64,63 +73,5 @@ impl Cue {
         self.end_sample += start_sample;
         self.source = self.source.map(|source| source.start + source_start..source.end + source_start);
         self
-    }
-}
-
-/// A file format of cues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CueFormat {
-    /// All cues with their times: [`json`].
-    Json,
-    /// Captions for the web: [`vtt`].
-    Vtt,
-    /// Captions for players: [`srt`].
-    Srt,
-}
-
-impl CueFormat {
-    /// The format that the ending of a file's name stands for, in any case of letters.
-    pub fn of_path(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "json" => Some(Self::Json),
-            "vtt" => Some(Self::Vtt),
-            "srt" => Some(Self::Srt),
-            _ => None,
-        }
-    }
-}
-
-/// All cues of one stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CueList {
-    /// PCM samples a second.
-    pub sample_rate: u32,
-    /// Length of the stream in PCM samples.
-    pub total_samples: u64,
-    /// The cues; those of one kind in order of time.
-    pub cues: Vec<Cue>,
-}
-
-impl CueList {
-    /// No cues yet.
-    pub fn new(sample_rate: u32) -> Self {
-        Self { sample_rate, total_samples: 0, cues: Vec::new() }
-    }
-
-    /// The cues of one kind.
-    pub fn of_kind(&self, kind: CueKind) -> impl Iterator<Item = &Cue> {
-        self.cues.iter().filter(move |cue| cue.kind == kind)
-    }
-
-    /// Writes all cues, or the captions made of them.
-    ///
-    /// # Errors
-    /// Those of `writer`.
-    pub fn write(&self, format: CueFormat, writer: &mut impl Write) -> io::Result<()> {
-        match format {
-            CueFormat::Json => json::write(self, writer),
-            CueFormat::Vtt => vtt::write(self, writer),
-            CueFormat::Srt => srt::write(self, writer),
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! What a caller can ask of one utterance, checked once.
 
+use crate::cue::VisemeSet;
 use crate::error::{Error, Result};
 use crate::timeline::{Fps, SAMPLE_RATE};
 
@@ -21,11 +22,21 @@ pub struct SpeakOptions {
     pub pause_s: f64,
     /// Same text, options and seed: same bytes. Default: 0.
     pub seed: u64,
+    /// The set that viseme cues are of. Default: Oculus.
+    pub visemes: VisemeSet,
 }
 
 impl Default for SpeakOptions {
     fn default() -> Self {
-        Self { voice: None, video: None, speed: 1.0, length_s: None, pause_s: 0.0, seed: 0 }
+        Self {
+            voice: None,
+            video: None,
+            speed: 1.0,
+            length_s: None,
+            pause_s: 0.0,
+            seed: 0,
+            visemes: VisemeSet::default(),
+        }
     }
 }
 
@@ -103,6 +114,12 @@ impl SpeakOptions {
     /// Chooses the seed of what is random in speech: the noise of breath and fricatives.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Chooses the set of visemes.
+    pub fn visemes(mut self, visemes: VisemeSet) -> Self {
+        self.visemes = visemes;
         self
     }
 

@@ -157,7 +157,8 @@ impl<'a> Planner<'a> {
         let start_sample = self.next_start;
         self.sentences += 1;
         self.next_start += timeline.total_samples();
-        Ok(Some(Sentence { index, passage, directed, role, timeline, start_sample, states }))
+        let visemes = self.options.visemes;
+        Ok(Some(Sentence { index, passage, directed, role, timeline, start_sample, visemes, states }))
     }
 }
 

@@ -6,8 +6,8 @@ use candle_core::Tensor;
 
 use super::Role;
 use super::plan::PlannedSentence;
-use crate::cue::{Cue, CueKind};
-use crate::text::{Directed, Passage, Symbol, Viseme, rise, viseme};
+use crate::cue::{Cue, CueKind, VisemeSet};
+use crate::text::{Directed, Passage, Symbol, rise};
 use crate::timeline::Timeline;
 use crate::voice::Contour;
 
@@ -25,6 +25,8 @@ pub(crate) struct Sentence {
     pub(crate) timeline: Timeline,
     /// First PCM sample in the stream.
     pub(crate) start_sample: u64,
+    /// The set that viseme cues are of.
+    pub(crate) visemes: VisemeSet,
     /// The text encoder's states (1, S, D).
     pub(crate) states: Tensor,
 }
@@ -60,12 +62,7 @@ impl Sentence {
         for (i, symbol) in symbols.iter().enumerate().filter(|(_, symbol)| !symbol.phoneme.is_pause()) {
             cues.push(Cue::over(CueKind::Phoneme, &self.timeline, i..i + 1, symbol.phoneme.ipa()));
         }
-        let visemes: Vec<Viseme> = symbols.iter().map(|symbol| viseme::of(symbol.phoneme)).collect();
-        let mut start = 0;
-        for run in visemes.chunk_by(|a, b| a == b) {
-            cues.push(Cue::over(CueKind::Viseme, &self.timeline, start..start + run.len(), run[0].name()));
-            start += run.len();
-        }
+        cues.extend(self.visemes.cues(symbols.iter().map(|symbol| symbol.phoneme), &self.timeline));
         let mut cues: Vec<Cue> = cues.into_iter().map(|cue| cue.shifted(self.start_sample, 0)).collect();
         cues.sort_by_key(|cue| (cue.start_sample, cue.kind as u8));
         cues

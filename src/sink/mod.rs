@@ -21,10 +21,10 @@ use crate::timeline::Fps;
 
 pub use channel::{ChannelSink, Event};
 pub use cues::CueSink;
-pub use mp4::Mp4Sink;
+pub use mp4::{Mp4Sink, Mp4StreamSink};
 pub use null::NullSink;
 pub use tee::TeeSink;
-pub use wav::WavSink;
+pub use wav::{WavSink, WavStreamSink};
 
 /// What a stream is made of; told to a sink before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

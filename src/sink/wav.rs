@@ -1,6 +1,6 @@
 //! RIFF/WAVE: 16-bit mono PCM, written with hound.
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::output::OutputFile;
@@ -83,6 +83,67 @@ pub(crate) fn to_i16(value: f32) -> i16 {
     (value * 32_767.0).round().clamp(-32_768.0, 32_767.0) as i16
 }
 
+/// Writes the sound as WAV to any writer as it comes, a pipe among them: the header gives the largest length there is, since
+/// the real one is not known, and readers stop at the end of the data. Pictures and cues are ignored.
+pub struct WavStreamSink<W> {
+    writer: W,
+    name: PathBuf,
+    is_begun: bool,
+}
+
+impl<W: Write + Send> WavStreamSink<W> {
+    /// A sink for `writer`, which error messages call `name`.
+    pub fn new(writer: W, name: &str) -> Self {
+        Self { writer, name: name.into(), is_begun: false }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        let written = self.writer.write_all(bytes).and_then(|()| self.writer.flush());
+        written.map_err(SinkError::io("write to", &self.name))
+    }
+
+    fn begun(&self) -> Result<(), SinkError> {
+        if self.is_begun { Ok(()) } else { Err(SinkError::not_begun()) }
+    }
+}
+
+impl<W: Write + Send> Sink for WavStreamSink<W> {
+    fn begin(&mut self, info: &StreamInfo) -> Result<(), SinkError> {
+        if std::mem::replace(&mut self.is_begun, true) {
+            return Err(SinkError::begun_twice());
+        }
+        // The largest even length that leaves the whole within 32 bits.
+        let data_len = u32::MAX - 37;
+        let mut header = b"RIFF".to_vec();
+        header.extend_from_slice(&(data_len + 36).to_le_bytes());
+        header.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+        for value in [info.sample_rate, 2 * info.sample_rate] {
+            header.extend_from_slice(&value.to_le_bytes());
+        }
+        header.extend_from_slice(b"\x02\0\x10\0data");
+        header.extend_from_slice(&data_len.to_le_bytes());
+        self.write(&header)
+    }
+
+    fn pcm(&mut self, pcm: &[f32]) -> Result<(), SinkError> {
+        self.begun()?;
+        let bytes: Vec<u8> = pcm.iter().flat_map(|&value| to_i16(value).to_le_bytes()).collect();
+        self.write(&bytes)
+    }
+
+    fn picture(&mut self, _picture: &Picture) -> Result<(), SinkError> {
+        self.begun()
+    }
+
+    fn cue(&mut self, _cue: &Cue) -> Result<(), SinkError> {
+        self.begun()
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        self.begun()
+    }
+}
+
 fn to_io(error: hound::Error) -> io::Error {
     match error {
         hound::Error::IoError(error) => error,
@@ -128,6 +189,20 @@ mod tests {
         let mut sink = Box::new(WavSink::new("never.wav"));
         assert!(matches!(sink.pcm(&[0.0]), Err(SinkError::Misuse(_))));
         assert!(matches!(sink.finish(), Err(SinkError::Misuse(_))));
+    }
+
+    #[test]
+    fn a_stream_is_a_file_of_unknown_length() {
+        let mut bytes = Vec::new();
+        let mut sink = Box::new(WavStreamSink::new(&mut bytes, "memory"));
+        assert!(matches!(sink.pcm(&[0.0]), Err(SinkError::Misuse(_))));
+        sink.begin(&INFO).unwrap();
+        sink.pcm(&[0.0, 0.5, -1.0]).unwrap();
+        sink.finish().unwrap();
+        let mut reader = hound::WavReader::new(&bytes[..]).unwrap();
+        assert_eq!((reader.spec().channels, reader.spec().sample_rate, reader.spec().bits_per_sample), (1, 24_000, 16));
+        let pcm: Vec<i16> = reader.samples().map_while(Result::ok).collect();
+        assert_eq!(pcm, [0, 16_384, -32_767]);
     }
 
     #[cfg(target_os = "linux")]

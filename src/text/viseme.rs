@@ -57,7 +57,7 @@ impl Viseme {
     }
 
     /// The name in the Oculus SDK, after its prefix `viseme_`.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         const NAMES: [&str; Viseme::COUNT] =
             ["sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "I", "O", "U"];
         NAMES[self as usize]

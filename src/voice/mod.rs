@@ -6,7 +6,7 @@ mod contour;
 mod export;
 mod lips;
 mod manifest;
-mod mouth;
+pub(crate) mod mouth;
 mod nets;
 mod package;
 mod weights_file;

@@ -18,6 +18,7 @@ mod speak;
 mod speech_args;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,8 @@ enum Command {
     Play(play::Play),
     /// What would be said when: no synthesis
     Plan(plan::Plan),
+    /// Whether a file is whole and its sound, lips and cues agree
+    Verify(verify::Verify),
     /// What voices there are, with licence and origin
     Voices(list::List),
     /// What faces there are, with licence and origin
@@ -86,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         #[cfg(feature = "playback")]
         Command::Play(args) => play::run(args),
         Command::Plan(args) => plan::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Voices(args) => list::voices(args),
         Command::Faces(args) => list::faces(args),
         Command::Bench(args) => bench::run(args),

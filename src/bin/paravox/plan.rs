@@ -3,13 +3,13 @@
 use std::io::{BufWriter, Write, stdout};
 use std::path::Path;
 
-use clap::Args;
-use paravox::cue::{Cue, CueKind};
+use clap::{Args, ValueEnum};
+use paravox::cue::{Cue, CueFormat, CueKind, CueWriter, VisemeSet};
 use paravox::timeline::SAMPLE_RATE;
-use paravox::{Error, PlannedSentence};
+use paravox::{Error, PlannedSentence, Spoken};
 use serde_json::{Value, json};
 
-use crate::speech_args::SpeechArgs;
+use crate::speech_args::{SpeechArgs, VisemeArgs};
 
 /// The arguments of `plan`.
 #[derive(Args)]
@@ -17,38 +17,88 @@ use crate::speech_args::SpeechArgs;
 pub(crate) struct Plan {
     #[command(flatten)]
     speech: SpeechArgs,
-    /// Everything as one JSON object: sentences with words, phonemes, visemes and symbols
+    #[command(flatten)]
+    visemes: VisemeArgs,
+    /// Everything as one JSON object: sentences with words, phonemes, visemes, marks and symbols
     #[arg(long)]
     json: bool,
+    /// How it is written; marks are Amazon Polly's speech marks, vtt and srt captions
+    #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
+    format: Option<Format>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Lines,
+    Json,
+    Marks,
+    Vtt,
+    Srt,
 }
 
 const EXAMPLES: &str = "Examples:
   paravox plan \"Hello, I am your assistant.\"
-  paravox plan \"Hello.\" --json
+  paravox plan \"Hello.\" --json --visemes azure
+  paravox plan \"Hello.\" --format marks
+  paravox plan \"Hello.\" --visemes arkit --rate 30
   paravox plan -f book.txt --json | head -c 1000
 
-Without --json, each line is: start in seconds, end in seconds, kind, text.";
+In lines, each line is: start in seconds, end in seconds, kind, text.";
 
 pub(crate) fn run(args: Plan) -> anyhow::Result<()> {
-    let engine = args.speech.engine()?;
-    let mut out = BufWriter::new(stdout().lock());
-    let mut first = true;
-    let end = engine.plan_each(args.speech.source(), &args.speech.options(), |sentence| {
-        let written = if args.json {
-            let lead = if first { format!("{{\"sample_rate\":{SAMPLE_RATE},\"sentences\":[\n") } else { ",\n".into() };
-            first = false;
-            write!(out, "{lead}{}", to_json(&sentence))
-        } else {
-            write_lines(&mut out, &sentence)
-        };
-        written.map_err(to_error)
+    let json = args.json || args.visemes.are_curves();
+    let format = args.format.unwrap_or(if json { Format::Json } else { Format::Lines });
+    let (cue_format, visemes) = args.visemes.resolve(match format {
+        Format::Lines | Format::Json => CueFormat::Json,
+        Format::Marks => CueFormat::Marks,
+        Format::Vtt => CueFormat::Vtt,
+        Format::Srt => CueFormat::Srt,
     })?;
-    if args.json {
-        let total_s = end.seconds();
-        writeln!(out, "\n],\"total_samples\":{},\"total_s\":{total_s:.6}}}", end.pcm_samples)?;
+    let engine = args.speech.engine()?;
+    let out = BufWriter::new(stdout().lock());
+    let mut writer = match (format, cue_format) {
+        (Format::Lines, CueFormat::Json) => Writer::Lines(out),
+        (_, CueFormat::Json) => Writer::Json { out, visemes, first: true },
+        (_, format) => Writer::Cues(CueWriter::new(format, SAMPLE_RATE, out)?),
+    };
+    let options = args.speech.options().visemes(visemes);
+    let end =
+        engine.plan_each(args.speech.source(), &options, |sentence| writer.sentence(&sentence).map_err(to_error))?;
+    Ok(writer.finish(&end)?)
+}
+
+enum Writer<W: Write> {
+    Lines(W),
+    Json { out: W, visemes: VisemeSet, first: bool },
+    Cues(CueWriter<W>),
+}
+
+impl<W: Write> Writer<W> {
+    fn sentence(&mut self, sentence: &PlannedSentence) -> std::io::Result<()> {
+        match self {
+            Self::Lines(out) => write_lines(out, sentence),
+            Self::Json { out, visemes, first } => {
+                let name = visemes.name();
+                let head = format!("{{\"sample_rate\":{SAMPLE_RATE},\"viseme_set\":\"{name}\",\"sentences\":[\n");
+                let lead = if std::mem::replace(first, false) { head } else { ",\n".into() };
+                write!(out, "{lead}{}", to_json(sentence))
+            }
+            Self::Cues(writer) => sentence.cues.iter().try_for_each(|cue| writer.push(cue)),
+        }
     }
-    out.flush()?;
-    Ok(())
+
+    fn finish(self, end: &Spoken) -> std::io::Result<()> {
+        let mut out = match self {
+            Self::Lines(out) => out,
+            Self::Json { mut out, .. } => {
+                let total_s = end.seconds();
+                writeln!(out, "\n],\"total_samples\":{},\"total_s\":{total_s:.6}}}", end.pcm_samples)?;
+                out
+            }
+            Self::Cues(writer) => writer.finish(end.pcm_samples)?,
+        };
+        out.flush()
+    }
 }
 
 fn to_error(source: std::io::Error) -> Error {
@@ -96,6 +146,7 @@ fn to_json(sentence: &PlannedSentence) -> Value {
         "words": of(CueKind::Word),
         "phonemes": of(CueKind::Phoneme),
         "visemes": of(CueKind::Viseme),
+        "marks": of(CueKind::Mark),
         "symbols": symbols,
     })
 }

@@ -3,9 +3,10 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use paravox::cue::{CueFormat, VisemeSet};
 use paravox::timeline::Fps;
-use paravox::{Engine, EngineOptions, SpeakOptions, TextSource};
+use paravox::{Engine, EngineOptions, Error, SpeakOptions, TextSource};
 
 /// Which text, in which voice, how fast.
 #[derive(Args)]
@@ -45,6 +46,54 @@ pub(crate) struct FaceArgs {
     /// Video frames a second: 25, 29.97, 30000/1001, ...
     #[arg(long, default_value = "25", value_name = "N")]
     pub(crate) fps: Fps,
+}
+
+/// Which visemes, and how often curves have a row.
+#[derive(Args)]
+pub(crate) struct VisemeArgs {
+    /// The set of visemes of cues; arkit gives curves of blend shapes instead of cues [default: oculus, polly in speech marks]
+    #[arg(long, value_name = "SET")]
+    visemes: Option<Visemes>,
+    /// Rows a second of the curves of arkit
+    #[arg(long, default_value = "60", value_name = "N")]
+    rate: Fps,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Visemes {
+    Oculus,
+    Azure,
+    Rhubarb,
+    PrestonBlair,
+    Polly,
+    Arkit,
+}
+
+impl VisemeArgs {
+    /// Whether curves are asked for and not visemes.
+    pub(crate) fn are_curves(&self) -> bool {
+        self.visemes == Some(Visemes::Arkit)
+    }
+
+    /// The format to write in place of `format`, and the set of the visemes in it.
+    pub(crate) fn resolve(&self, format: CueFormat) -> paravox::Result<(CueFormat, VisemeSet)> {
+        let set = match self.visemes {
+            Some(Visemes::Oculus) => VisemeSet::Oculus,
+            Some(Visemes::Azure) => VisemeSet::Azure,
+            Some(Visemes::Rhubarb) => VisemeSet::Rhubarb,
+            Some(Visemes::PrestonBlair) => VisemeSet::PrestonBlair,
+            Some(Visemes::Polly) => VisemeSet::Polly,
+            Some(Visemes::Arkit) if format == CueFormat::Json => {
+                return Ok((CueFormat::BlendShapes(self.rate), VisemeSet::default()));
+            }
+            Some(Visemes::Arkit) => {
+                return Err(Error::Request("--visemes arkit gives curves, which are written as JSON only".into()));
+            }
+            None if format == CueFormat::Marks => VisemeSet::Polly,
+            None => VisemeSet::default(),
+        };
+        Ok((format, set))
+    }
 }
 
 impl SpeechArgs {

@@ -1,45 +1,57 @@
-//! MP4 (ISO 14496-12): H.264 pictures and AAC sound, index in front, sound and pictures starting at exactly 0.
+//! MP4 (ISO 14496-12): H.264 pictures and AAC sound, sound and pictures starting at exactly 0. A file has its index in front,
+//! captions and cues; a stream is made of fragments.
 
 mod aac;
+mod boxes;
+mod coders;
 mod h264;
 mod moov;
 mod mux;
+mod stream;
+mod text;
 mod track;
 mod yuv;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use self::aac::{ACCESS_UNIT_SAMPLES, AudioEncoder};
-use self::h264::VideoEncoder;
-use self::moov::{Audio, Video};
+use self::coders::Coders;
+use self::moov::{Described, Media};
 use self::mux::Mux;
-use self::track::Track;
+use self::text::TextTracks;
 use super::output::OutputFile;
 use super::{Picture, Sink, SinkError, StreamInfo};
 use crate::cue::Cue;
 
-/// Writes sound and pictures to an MP4 file; cues are ignored. Without pictures it holds the sound alone.
+pub use stream::Mp4StreamSink;
+
+/// Writes sound and pictures to an MP4 file, and cues, where there are any, as captions and as timed metadata. Without pictures it holds the sound
+/// alone.
 ///
 /// Memory stays constant but for the index, about 10 bytes a video frame. Pictures of an odd size get their last column or
 /// row twice. The sound has exactly the PCM samples that were given, and each video frame lasts exactly `1 / fps`.
 pub struct Mp4Sink {
     path: PathBuf,
+    with_cues: bool,
     open: Option<Open>,
 }
 
 struct Open {
-    audio: AudioEncoder,
-    audio_track: Track,
-    video: Option<(VideoEncoder, Track)>,
+    coders: Coders,
+    text: Option<TextTracks>,
     mux: Mux<File>,
     output: OutputFile,
 }
 
 impl Mp4Sink {
-    /// A sink for the file `path`, which is created by `begin` under a temporary name.
+    /// A sink for the file `path`, which is created by `begin` and appears when it is whole.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_owned(), open: None }
+        Self { path: path.as_ref().to_owned(), with_cues: true, open: None }
+    }
+
+    /// Leaves captions and cues out of the file.
+    pub fn without_cues(self) -> Self {
+        Self { with_cues: false, ..self }
     }
 
     fn open(&mut self) -> Result<&mut Open, SinkError> {
@@ -48,10 +60,15 @@ impl Mp4Sink {
 }
 
 impl Open {
-    fn write_ready(&mut self) -> Result<(), SinkError> {
-        let mut tracks = vec![&mut self.audio_track];
-        tracks.extend(self.video.as_mut().map(|(_, track)| track));
-        self.mux.write_ready(&mut tracks).map_err(SinkError::io("write the file", self.output.path()))
+    /// Writes what is ready, or all that is left.
+    fn write(&mut self, is_rest: bool) -> Result<(), SinkError> {
+        let error = SinkError::io("write the file", self.output.path());
+        let Self { coders, text, mux, .. } = self;
+        let mut tracks = coders.tracks();
+        let dense = tracks.len();
+        tracks.extend(text.iter_mut().flat_map(|text| [&mut text.captions, &mut text.cues]));
+        let written = if is_rest { mux.write_rest(&mut tracks) } else { mux.write_ready(&mut tracks, dense) };
+        written.map_err(error)
     }
 }
 
@@ -60,63 +77,57 @@ impl Sink for Mp4Sink {
         if self.open.is_some() {
             return Err(SinkError::begun_twice());
         }
-        let audio = AudioEncoder::new(info.sample_rate)?;
-        let video = match &info.video {
-            Some(video) => Some((VideoEncoder::new(video)?, Track::new(video.fps.num(), video.fps.den()))),
-            None => None,
-        };
+        let coders = Coders::new(info)?;
+        let text = self.with_cues.then(|| TextTracks::new(info.sample_rate));
         let output = OutputFile::create(&self.path)?;
         let file = output.file().try_clone().map_err(SinkError::io("write the file", &self.path))?;
-        let audio_track = Track::new(info.sample_rate, ACCESS_UNIT_SAMPLES as u32);
-        self.open = Some(Open { audio, audio_track, video, mux: Mux::new(file), output });
+        self.open = Some(Open { coders, text, mux: Mux::new(file), output });
         Ok(())
     }
 
     fn pcm(&mut self, pcm: &[f32]) -> Result<(), SinkError> {
         let open = self.open()?;
-        let track = &mut open.audio_track;
-        open.audio.encode(pcm, |unit| track.push(unit, false))?;
-        open.write_ready()
+        open.coders.pcm(pcm)?;
+        if let Some(text) = open.text.as_mut().filter(|_| !pcm.is_empty()) {
+            text.pcm();
+        }
+        open.write(false)
     }
 
     fn picture(&mut self, picture: &Picture) -> Result<(), SinkError> {
         let open = self.open()?;
-        let Some((encoder, track)) = &mut open.video else {
-            return Err(SinkError::Misuse("a picture in a stream without video".into()));
-        };
-        let unit = encoder.encode(picture)?;
-        track.push(&unit.bytes, unit.is_key);
-        open.write_ready()
+        open.coders.picture(picture)?;
+        open.write(false)
     }
 
-    fn cue(&mut self, _cue: &Cue) -> Result<(), SinkError> {
-        self.open().map(|_| ())
+    fn cue(&mut self, cue: &Cue) -> Result<(), SinkError> {
+        if let Some(text) = &mut self.open()?.text {
+            text.cue(cue);
+        }
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<(), SinkError> {
         let mut open = self.open.ok_or_else(SinkError::not_begun)?;
-        if open.audio.pcm_samples() == 0 {
-            return Err(SinkError::Misuse("an MP4 file without sound".into()));
+        open.coders.finish()?;
+        open.text = open.text.filter(TextTracks::has_cues);
+        if let Some(text) = &mut open.text {
+            text.finish(open.coders.pcm_samples());
         }
-        let audio_track = &mut open.audio_track;
-        open.audio.finish(|unit| audio_track.push(unit, false))?;
-        let error = SinkError::io("write the file", &self.path);
-        let mut tracks = vec![&mut open.audio_track];
-        tracks.extend(open.video.as_mut().map(|(_, track)| track));
-        open.mux.write_rest(&mut tracks).map_err(&error)?;
-        let video = match &open.video {
-            Some((encoder, track)) => Some(Video {
-                track,
-                size: encoder.coded_size(),
-                parameters: encoder
-                    .parameters()
-                    .ok_or_else(|| SinkError::Misuse("a stream with video got no picture".into()))?,
-            }),
-            None => None,
-        };
-        let pcm_samples = open.audio.pcm_samples();
-        let audio = Audio { track: &open.audio_track, pcm_samples, config: open.audio.config() };
-        open.mux.finish(video.as_ref(), Some(&audio)).map_err(&error)?;
-        open.output.commit()
+        open.write(true)?;
+        let Open { coders, text, mux, output } = open;
+        let no_picture = || SinkError::Misuse("a stream with video got no picture".into());
+        let mut described = coders.described().ok_or_else(no_picture)?;
+        if let Some(text) = &text {
+            let size = described.iter().find_map(|described| match described.media {
+                Media::Video { size, .. } => Some(size),
+                _ => None,
+            });
+            let media = Media::Captions { size: size.unwrap_or((0, 0)) };
+            described.push(Described { track: &text.captions, media });
+            described.push(Described { track: &text.cues, media: Media::Cues });
+        }
+        mux.finish(&described).map_err(SinkError::io("write the file", &self.path))?;
+        output.commit()
     }
 }

@@ -5,7 +5,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::moov::{self, Audio, Video};
+use super::boxes::boxed;
+use super::moov::{self, Data, Described};
 use super::track::Track;
 
 /// How far one track may run ahead, in chunks, before its media data is written alone; bounds memory.
@@ -26,9 +27,11 @@ impl<F: Read + Write + Seek> Mux<F> {
         Self { file, data_len: 0 }
     }
 
-    /// Writes chunks that are complete, in the order of their start, as long as no track could still bring an earlier one.
-    pub(super) fn write_ready(&mut self, tracks: &mut [&mut Track]) -> io::Result<()> {
-        while tracks.iter().all(|track| track.waiting() > 0) || tracks.iter().any(|track| track.waiting() > MAX_WAITING)
+    /// Writes chunks that are complete, in the order of their start, as long as none of the first `dense` tracks could still
+    /// bring an earlier one. The others are sparse: nobody waits for them.
+    pub(super) fn write_ready(&mut self, tracks: &mut [&mut Track], dense: usize) -> io::Result<()> {
+        while tracks[..dense].iter().all(|track| track.waiting() > 0)
+            || tracks.iter().any(|track| track.waiting() > MAX_WAITING)
         {
             self.write_earliest(tracks)?;
         }
@@ -49,24 +52,27 @@ impl<F: Read + Write + Seek> Mux<F> {
     fn write_earliest(&mut self, tracks: &mut [&mut Track]) -> io::Result<()> {
         let start_s = |track: &&mut Track| track.next_start_s().unwrap_or(f64::INFINITY);
         let earliest = tracks.iter_mut().min_by(|a, b| start_s(a).total_cmp(&start_s(b)));
-        if let Some(chunk) = earliest.and_then(|track| track.next_chunk(self.data_len)) {
+        if let Some(track) = earliest
+            && let Some(chunk) = track.next_chunk()
+        {
             self.file.write_all(&chunk.bytes)?;
+            track.index.add(self.data_len, &chunk);
             self.data_len += chunk.bytes.len() as u64;
         }
         Ok(())
     }
 
     /// Writes the index in front of the media data.
-    pub(super) fn finish(mut self, video: Option<&Video<'_>>, audio: Option<&Audio<'_>>) -> io::Result<()> {
-        let mut head = ftyp();
+    pub(super) fn finish(mut self, tracks: &[Described<'_>]) -> io::Result<()> {
+        let mut head = ftyp(b"isom", &[b"isom", b"iso2", b"avc1", b"mp41"]);
         let mdat = mdat_header(self.data_len);
         // Offsets depend on the length of the index, and that on whether offsets need 64 bits: twice is enough, as a longer
         // index can only make 64 bits more needed, and a second longer one is checked for.
-        let mut index = moov::moov(video, audio, 0).map_err(to_io)?;
+        let mut index = moov::moov(tracks, Data::Indexed(0)).map_err(to_io)?;
         loop {
             let data_offset = (head.len() + index.len() + mdat.len()) as u64;
             let length = index.len();
-            index = moov::moov(video, audio, data_offset).map_err(to_io)?;
+            index = moov::moov(tracks, Data::Indexed(data_offset)).map_err(to_io)?;
             if index.len() == length {
                 break;
             }
@@ -97,13 +103,9 @@ impl<F: Read + Write + Seek> Mux<F> {
 }
 
 /// The kind of file (ISO 14496-12, 4.3).
-fn ftyp() -> Vec<u8> {
-    let mut bytes = Vec::new();
-    bytes.extend_from_slice(&32_u32.to_be_bytes());
-    bytes.extend_from_slice(b"ftypisom");
-    bytes.extend_from_slice(&512_u32.to_be_bytes());
-    bytes.extend_from_slice(b"isomiso2avc1mp41");
-    bytes
+pub(super) fn ftyp(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
+    let compatible: Vec<u8> = compatible.iter().copied().flatten().copied().collect();
+    boxed(b"ftyp", &[major, &512_u32.to_be_bytes(), &compatible])
 }
 
 /// The head of the media data box, with a size of 64 bits where 32 do not hold it.
@@ -123,7 +125,7 @@ fn mdat_header(data_len: u64) -> Vec<u8> {
     bytes
 }
 
-fn to_io(error: mp4::Error) -> io::Error {
+pub(super) fn to_io(error: mp4::Error) -> io::Error {
     match error {
         mp4::Error::IoError(error) => error,
         other => io::Error::other(other),
@@ -135,6 +137,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
+    use crate::sink::mp4::moov::Media;
 
     #[test]
     fn media_data_of_any_length_moves_whole() {
@@ -150,28 +153,28 @@ mod tests {
     #[test]
     fn chunks_alternate_and_a_track_alone_is_not_held_for_ever() {
         let mut mux = Mux::new(Cursor::new(Vec::new()));
-        let (mut video, mut audio) = (Track::new(25, 1), Track::new(24_000, 1024));
+        let (mut video, mut audio) = (Track::new(25), Track::new(24_000));
         let mut audio_given = 0;
         for k in 0..50 {
-            video.push(&[b'v'; 10], k % 25 == 0);
+            video.push(&[b'v'; 10], 1, k % 25 == 0);
             while audio_given * 1024 < (k + 1) * 960 {
-                audio.push(b"a", false);
+                audio.push(b"a", 1024, true);
                 audio_given += 1;
             }
-            mux.write_ready(&mut [&mut video, &mut audio]).unwrap();
+            mux.write_ready(&mut [&mut video, &mut audio], 2).unwrap();
         }
         mux.write_rest(&mut [&mut video, &mut audio]).unwrap();
         let mut runs: Vec<u8> = mux.file.get_ref().clone();
         runs.dedup();
         // Chunks of 13 video frames (0.52 s) and 12 access units (0.512 s): the second and third of the sound come first.
         assert_eq!(runs, b"vavavav");
-        assert_eq!(video.sizes.len() as u32, video.chunks.iter().map(|chunk| chunk.1).sum::<u32>());
+        assert_eq!(video.index.sizes.len() as u32, video.index.chunks.iter().map(|chunk| chunk.1).sum::<u32>());
 
         let mut mux = Mux::new(Cursor::new(Vec::new()));
-        let (mut video, mut audio) = (Track::new(25, 1), Track::new(24_000, 1024));
+        let (mut video, mut audio) = (Track::new(25), Track::new(24_000));
         for _ in 0..25 * 600 {
-            video.push(b"v", false);
-            mux.write_ready(&mut [&mut video, &mut audio]).unwrap();
+            video.push(b"v", 1, false);
+            mux.write_ready(&mut [&mut video, &mut audio], 2).unwrap();
             assert!(video.waiting() <= MAX_WAITING);
         }
     }
@@ -217,14 +220,13 @@ mod tests {
     fn a_disk_that_fills_up_at_any_point_is_an_error() {
         let write_all = |room| {
             let mut mux = Mux::new(FullDisk { file: Cursor::new(Vec::new()), room });
-            let mut track = Track::new(24_000, 1024);
+            let mut track = Track::new(24_000);
             for _ in 0..50 {
-                track.push(&[7; 200], false);
-                mux.write_ready(&mut [&mut track])?;
+                track.push(&[7; 200], 1024, true);
+                mux.write_ready(&mut [&mut track], 1)?;
             }
             mux.write_rest(&mut [&mut track])?;
-            let audio = Audio { track: &track, pcm_samples: 49 * 1024, config: &[0x13, 0x08] };
-            mux.finish(None, Some(&audio))
+            mux.finish(&[Described { track: &track, media: Media::Audio { config: &[0x13, 0x08] } }])
         };
         let needed = (0..40_000).step_by(100).find(|&room| write_all(room).is_ok()).expect("40 kB are enough");
         assert!(needed > 10_500, "10 kB of media data and an index do not fit into {needed} bytes");
