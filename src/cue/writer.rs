@@ -46,7 +46,7 @@ pub struct CueWriter<W: Write> {
 }
 
 enum Inner<W> {
-    Json(JsonWriter<W>),
+    Json(Box<JsonWriter<W>>),
     Subtitles(SubtitleWriter<W>),
     Marks(MarkWriter<W>),
     Curves(CurveWriter<W>),
@@ -59,7 +59,7 @@ impl<W: Write> CueWriter<W> {
     /// Those of `writer`.
     pub fn new(format: CueFormat, sample_rate: u32, writer: W) -> io::Result<Self> {
         let inner = match format {
-            CueFormat::Json => Inner::Json(JsonWriter::new(sample_rate, writer)),
+            CueFormat::Json => Inner::Json(Box::new(JsonWriter::new(sample_rate, writer))),
             CueFormat::Vtt => Inner::Subtitles(SubtitleWriter::new(Syntax::Vtt, sample_rate, writer)?),
             CueFormat::Srt => Inner::Subtitles(SubtitleWriter::new(Syntax::Srt, sample_rate, writer)?),
             CueFormat::Marks => Inner::Marks(MarkWriter::new(sample_rate, writer)),
