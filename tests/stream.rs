@@ -60,7 +60,8 @@ fn fragments_play_from_a_pipe_and_hold_what_the_file_holds() {
     let count = |name: &[u8; 4]| stream.windows(4).filter(|window| *window == name).count();
     let seconds = f64::from(streams[0]["nb_read_frames"].as_str().unwrap().parse::<u32>().unwrap()) / 29.97;
     assert!((count(b"moof") as f64 - 2.0 * seconds).abs() < 3.0, "{} in {seconds} s", count(b"moof"));
-    assert_eq!((count(b"moov"), count(b"tfdt")), (1, 2 * count(b"moof")));
+    // The last may have what one track has left.
+    assert_eq!((count(b"moov"), count(b"tfdt").div_ceil(2)), (1, count(b"moof")));
 }
 
 #[test]
@@ -119,7 +120,17 @@ fn captions_and_cues_are_in_the_file_unless_they_are_left_out() {
     // FFmpeg writes the font of the captions as tags.
     let srt = run(&["-map", "0:s", "-f", "srt", "-"]);
     let tags = regex::Regex::new("<[^>]*>").unwrap();
-    assert_eq!(tags.replace_all(&srt, "").trim(), expected.trim());
+    let srt = tags.replace_all(&srt, "");
+    assert_eq!(srt.trim().lines().count(), expected.trim().lines().count(), "{srt}");
+    for (shown, expected) in srt.trim().lines().zip(expected.trim().lines()) {
+        // FFmpeg rounds times down to a millisecond.
+        let times = |line: &str| -> Vec<u64> {
+            let digits = |time: &str| time.replace([':', ','], "").parse().unwrap();
+            line.split(" --> ").map(digits).collect()
+        };
+        let is_near = || times(shown).into_iter().zip(times(expected)).all(|(a, b)| a.abs_diff(b) <= 1);
+        assert!(if expected.contains(" --> ") { is_near() } else { shown == expected }, "{srt}");
+    }
     let cues = run(&["-map", "0:3", "-c", "copy", "-f", "data", "-"]);
     let lines: Vec<Value> = serde_json::Deserializer::from_str(&cues).into_iter().map(Result::unwrap).collect();
     let words = lines.iter().flat_map(|line| line["words"].as_array().unwrap()).count();
