@@ -99,17 +99,15 @@ fn captions_and_cues_are_in_the_file_unless_they_are_left_out() {
     command.args(["speak", TEXT, "-o"]).arg(&path).arg("--cues").arg(&captions).arg("--voice").arg(package());
     command.assert().success();
     let probe = |path: &Path| -> Vec<Value> {
-        // FFprobe warns of any track of data.
-        let args = ["-v", "error", "-show_streams", "-of", "json"];
+        let args = ["-v", "warning", "-show_streams", "-of", "json"];
         let output = Command::new("ffprobe").args(args).arg(path).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         let probe: Value = serde_json::from_slice(&output.stdout).unwrap();
         probe["streams"].as_array().unwrap().clone()
     };
     let streams = probe(&path);
-    assert_eq!(streams.len(), 4);
+    assert_eq!(streams.len(), 3);
     assert_eq!((&streams[2]["codec_name"], &streams[2]["tags"]["language"]), (&"mov_text".into(), &"eng".into()));
-    assert_eq!(streams[3]["codec_tag_string"], "mett");
     // What a player reads out of the file is the file of captions.
     let run = |args: &[&str]| {
         let output = Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&path).args(args).output().unwrap();
@@ -131,10 +129,14 @@ fn captions_and_cues_are_in_the_file_unless_they_are_left_out() {
         let is_near = || times(shown).into_iter().zip(times(expected)).all(|(a, b)| a.abs_diff(b) <= 1);
         assert!(if expected.contains(" --> ") { is_near() } else { shown == expected }, "{srt}");
     }
-    let cues = run(&["-map", "0:3", "-c", "copy", "-f", "data", "-"]);
-    let lines: Vec<Value> = serde_json::Deserializer::from_str(&cues).into_iter().map(Result::unwrap).collect();
-    let words = lines.iter().flat_map(|line| line["words"].as_array().unwrap()).count();
-    assert_eq!((lines.len(), words), (3, 17));
+    // The last box of the file is what `--cues` writes: 4 bytes of size, "uuid", 16 bytes of type, JSON.
+    let json = folder.path().join("a.json");
+    let mut command = paravox();
+    command.args(["speak", TEXT, "-o"]).arg(&path).arg("--cues").arg(&json).arg("--voice").arg(package());
+    command.assert().success();
+    let (file, json) = (std::fs::read(&path).unwrap(), std::fs::read(&json).unwrap());
+    let (head, embedded) = file.split_at(file.len() - json.len());
+    assert!(embedded == json && head[head.len() - 20..].starts_with(b"uuid"));
     let mut command = paravox();
     command.args(["speak", TEXT, "--no-embedded-cues", "-o"]).arg(&path).arg("--voice").arg(package());
     command.assert().success();

@@ -195,14 +195,19 @@ fn wrong_lengths_and_layouts_are_found() {
     assert_fault(&faults, "cut off");
     let faults = patched(|file| {
         let at = find(file, b"mdat", 0);
-        file[at + 2000..].fill(0x55);
+        file[at + 2000..at + 20_000].fill(0x55);
     });
     assert_fault(&faults, "cannot be decoded");
     let faults = patched(|file| {
-        let at = find(file, b"mett", 0);
+        let at = find(file, b"tx3g", 0);
         file[at - 4..at].copy_from_slice(b"what");
     });
     assert_fault(&faults, "coded as what");
+    let faults = patched(|file| {
+        let at = find(file, b"uuid", 0);
+        file[at + 16..].fill(b'{');
+    });
+    assert_fault(&faults, "cues cannot be read");
     let faults = patched(|file| file.clear());
     assert_fault(&faults, "no MP4 file");
 }

@@ -20,7 +20,7 @@ use crate::timeline::Timeline;
 
 pub use blend_shapes::{BLEND_SHAPES, BlendShapes, Curves};
 pub(crate) use captions::{Caption, Captioner};
-pub(crate) use json::{line as to_line, read as read_json};
+pub(crate) use json::read as read_json;
 pub use visemes::VisemeSet;
 pub use writer::{CueFormat, CueWriter};
 

@@ -21,6 +21,7 @@ use crate::timeline::Fps;
 
 pub use channel::{ChannelSink, Event};
 pub use cues::CueSink;
+pub(crate) use mp4::CUES_BOX;
 pub use mp4::{Mp4Sink, Mp4StreamSink};
 pub use null::NullSink;
 pub use tee::TeeSink;

@@ -1,6 +1,8 @@
 //! The tracks of an MP4 file (ISO 14496-12), whole or in fragments, read apart from what writes them. Every number of the file
 //! is checked against its length, so a damaged file is an error and no more.
 
+use crate::sink::CUES_BOX;
+
 /// A file's tracks and how it is laid out.
 pub(super) struct Movie {
     /// The index comes before the media data.
@@ -9,12 +11,14 @@ pub(super) struct Movie {
     /// Length that the file gives itself, in seconds; 0 in fragments.
     pub(super) duration_s: f64,
     pub(super) tracks: Vec<Track>,
+    /// The cues as JSON.
+    pub(super) cues: Option<Vec<u8>>,
 }
 
 /// One track.
 pub(super) struct Track {
     pub(super) id: u32,
-    /// `vide`, `soun`, `sbtl`, `meta`, ...
+    /// `vide`, `soun`, `sbtl`, ...
     pub(super) handler: [u8; 4],
     /// The fourcc of its sample description.
     pub(super) coding: [u8; 4],
@@ -66,7 +70,7 @@ impl Track {
 /// Reads a file.
 pub(super) fn movie(file: &[u8]) -> Result<Movie, String> {
     let mut tracks: Vec<Track> = Vec::new();
-    let (mut index, mut data) = (None, None);
+    let (mut index, mut data, mut cues) = (None, None, None);
     let (mut duration_s, mut is_fragmented, mut end) = (0.0, false, 0);
     for (name, offset, body) in boxes(file, 0) {
         end = offset + body.len();
@@ -88,6 +92,7 @@ pub(super) fn movie(file: &[u8]) -> Result<Movie, String> {
             b"mdat" => {
                 data.get_or_insert(offset);
             }
+            b"uuid" => cues = body.strip_prefix(&CUES_BOX).map(<[u8]>::to_vec).or(cues),
             _ => {}
         }
     }
@@ -101,7 +106,7 @@ pub(super) fn movie(file: &[u8]) -> Result<Movie, String> {
             return Err(format!("track {} points beyond the end of the file", track.id));
         }
     }
-    Ok(Movie { index_in_front: index < data, is_fragmented, duration_s, tracks })
+    Ok(Movie { index_in_front: index < data, is_fragmented, duration_s, tracks, cues })
 }
 
 /// The boxes in `bytes`: name, place of the body from the start of `bytes`, body. Ends at what is no box.

@@ -108,7 +108,6 @@ fn check(file: &[u8], movie: &Movie, report: &mut Report) {
     let sound = find(b"soun", b"mp4a", "sound", faults).map(|index| &movie.tracks[index]);
     let pictures = find(b"vide", b"avc1", "picture", faults).map(|index| &movie.tracks[index]);
     let captions = find(b"sbtl", b"tx3g", "caption track", faults).map(|index| &movie.tracks[index]);
-    let cues = find(b"meta", b"mett", "cue track", faults).map(|index| &movie.tracks[index]);
     if !movie.index_in_front {
         faults.push("the index is behind the media data: a player must read all of the file before it starts".into());
     }
@@ -120,7 +119,7 @@ fn check(file: &[u8], movie: &Movie, report: &mut Report) {
     let fps = pictures.and_then(|track| constant_rate(track, faults));
     report.pictures_s = pictures.map(Track::end_s);
     report.fps = fps.map(Fps::as_f64);
-    for (what, track) in [("pictures", pictures), ("captions", captions), ("cues", cues)] {
+    for (what, track) in [("pictures", pictures), ("captions", captions)] {
         let Some(track) = track else { continue };
         let late_s = start_s(track) - start_s(sound);
         if late_s.abs() > NEAR_S {
@@ -157,7 +156,7 @@ fn check(file: &[u8], movie: &Movie, report: &mut Report) {
         // A stream has nothing in it to compare with.
         return;
     }
-    let Some((cue_rate, cues)) = read_cues(file, captions, cues, report) else { return };
+    let Some((cue_rate, cues)) = read_cues(movie, captions.is_some(), report) else { return };
     if let Some((pcm, sample_rate)) = decoded {
         if (pcm.len() as f64 / f64::from(sample_rate) - report.sound_s).abs() > NEAR_S {
             let decoded_s = pcm.len() as f64 / f64::from(sample_rate);
@@ -186,33 +185,21 @@ fn constant_rate(track: &Track, faults: &mut Vec<String>) -> Option<Fps> {
 }
 
 /// The cues in the file, in order of time, and their rate.
-fn read_cues(
-    file: &[u8],
-    captions: Option<&Track>,
-    track: Option<&Track>,
-    report: &mut Report,
-) -> Option<(u32, Vec<Cue>)> {
-    if captions.is_none() {
+fn read_cues(movie: &Movie, has_captions: bool, report: &mut Report) -> Option<(u32, Vec<Cue>)> {
+    if !has_captions {
         report.faults.push("there are no captions in it".into());
     }
-    let Some(track) = track else {
+    let Some(json) = &movie.cues else {
         report.faults.push("there are no cues in it".into());
         return None;
     };
-    let mut all = Vec::new();
-    let mut rate = 0;
-    for mp4_sample in &track.mp4_samples {
-        match read_json(track.bytes(file, mp4_sample)) {
-            Ok((sample_rate, cues)) if sample_rate > 0 => {
-                rate = sample_rate;
-                all.extend(cues);
-            }
-            _ => {
-                report.faults.push(format!("the cues at {:.3} s cannot be read", track.start_s(mp4_sample)));
-                return None;
-            }
+    let (rate, mut all) = match read_json(json) {
+        Ok((rate, cues)) if rate > 0 => (rate, cues),
+        _ => {
+            report.faults.push("its cues cannot be read".into());
+            return None;
         }
-    }
+    };
     all.sort_by_key(|cue| (cue.start_sample, cue.kind as u8));
     let count = |kind| all.iter().filter(|cue| cue.kind == kind).count();
     (report.words, report.phonemes) = (count(CueKind::Word), count(CueKind::Phoneme));
@@ -220,7 +207,7 @@ fn read_cues(
         report.faults.push("there are no words or no phonemes in its cues".into());
         return None;
     }
-    if report.captions == 0 && captions.is_some() {
+    if report.captions == 0 && has_captions {
         report.faults.push("its captions are empty".into());
     }
     let last = all.iter().map(|cue| cue.end_sample).max().unwrap_or(0) as f64 / f64::from(rate);

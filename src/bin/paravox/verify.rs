@@ -54,7 +54,8 @@ fn write_report(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
     for (what, agreement) in [("sound lag", report.sound), ("lip lag", report.lips)] {
         if let Some(Agreement { lag_s, correlation, drift_s, .. }) = agreement {
             let drift = drift_s.map(|drift_s| format!(", drift {:.0} ms", 1e3 * drift_s)).unwrap_or_default();
-            writeln!(out, "{what:<10} {:.0} ms, correlation {correlation:.2}{drift}", 1e3 * lag_s)?;
+            let lag_ms = (1e3 * lag_s).round() as i64;
+            writeln!(out, "{what:<10} {lag_ms} ms, correlation {correlation:.2}{drift}")?;
         }
     }
     if let Some(contrast_db) = report.contrast_db {

@@ -1,5 +1,4 @@
-//! Boxes as bytes, and those that crate `mp4` has not: of captions (3GPP TS 26.245), of timed metadata and of fragments
-//! (ISO 14496-12).
+//! Boxes as bytes, and those that crate `mp4` has not: of captions (3GPP TS 26.245) and of fragments (ISO 14496-12).
 
 use mp4::WriteBox;
 
@@ -13,6 +12,14 @@ pub(super) fn boxed(name: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     bytes.extend_from_slice(name);
     parts.iter().for_each(|part| bytes.extend_from_slice(part));
     bytes
+}
+
+/// The head of a box whose body is of this length, with a size of 64 bits where 32 do not hold it.
+pub(super) fn box_header(name: &[u8; 4], body_len: u64) -> Vec<u8> {
+    match u32::try_from(body_len + 8) {
+        Ok(size) => [&size.to_be_bytes()[..], name].concat(),
+        Err(_) => [&1_u32.to_be_bytes()[..], name, &(body_len + 16).to_be_bytes()].concat(),
+    }
 }
 
 /// A box with a version and flags.
@@ -48,11 +55,6 @@ pub(super) fn captions_description(width: u16, height: u16) -> Vec<u8> {
     let font = b"Arial";
     let fonts = boxed(b"ftab", &[&[0, 1, 0, 1, font.len() as u8], font]);
     description(b"tx3g", &[&entry, &fonts])
-}
-
-/// Describes timed metadata as JSON (TextMetaDataSampleEntry, ISO 14496-12, 12.3.3.2).
-pub(super) fn cues_description() -> Vec<u8> {
-    description(b"mett", &[b"\0application/json\0"])
 }
 
 /// Says that a track of this id goes on in fragments (`trex`).
@@ -111,4 +113,16 @@ fn track_fragment(track_id: u32, chunk: &Chunk, data_offset: u32) -> Vec<u8> {
             &full_box(b"trun", 0, RUN, &[&run]),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_4_gib_of_media_data_gets_a_64_bit_size() {
+        assert_eq!(box_header(b"mdat", 100), [0, 0, 0, 108, b'm', b'd', b'a', b't']);
+        let expected = [0, 0, 0, 1, b'm', b'd', b'a', b't', 0, 0, 0, 1, 0, 0, 0, 15];
+        assert_eq!(box_header(b"mdat", u64::from(u32::MAX)), expected);
+    }
 }

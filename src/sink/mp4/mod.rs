@@ -4,11 +4,11 @@
 mod aac;
 mod boxes;
 mod coders;
+mod description;
 mod h264;
 mod moov;
 mod mux;
 mod stream;
-mod text;
 mod track;
 mod yuv;
 
@@ -16,16 +16,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use self::coders::Coders;
+use self::description::Description;
 use self::moov::{Described, Media};
 use self::mux::Mux;
-use self::text::TextTracks;
 use super::output::OutputFile;
 use super::{Picture, Sink, SinkError, StreamInfo};
 use crate::cue::Cue;
 
+pub(crate) use description::CUES_BOX;
 pub use stream::Mp4StreamSink;
 
-/// Writes sound and pictures to an MP4 file, and cues, where there are any, as captions and as timed metadata. Without pictures it holds the sound
+/// Writes sound and pictures to an MP4 file, and cues, where there are any, as captions and as JSON. Without pictures it holds the sound
 /// alone.
 ///
 /// Memory stays constant but for the index, about 10 bytes a video frame. Pictures of an odd size get their last column or
@@ -38,7 +39,7 @@ pub struct Mp4Sink {
 
 struct Open {
     coders: Coders,
-    text: Option<TextTracks>,
+    description: Option<Description>,
     mux: Mux<File>,
     output: OutputFile,
 }
@@ -63,10 +64,10 @@ impl Open {
     /// Writes what is ready, or all that is left.
     fn write(&mut self, is_rest: bool) -> Result<(), SinkError> {
         let error = SinkError::io("write the file", self.output.path());
-        let Self { coders, text, mux, .. } = self;
+        let Self { coders, description, mux, .. } = self;
         let mut tracks = coders.tracks();
         let dense = tracks.len();
-        tracks.extend(text.iter_mut().flat_map(|text| [&mut text.captions, &mut text.cues]));
+        tracks.extend(description.iter_mut().map(|description| &mut description.captions));
         let written = if is_rest { mux.write_rest(&mut tracks) } else { mux.write_ready(&mut tracks, dense) };
         written.map_err(error)
     }
@@ -78,19 +79,17 @@ impl Sink for Mp4Sink {
             return Err(SinkError::begun_twice());
         }
         let coders = Coders::new(info)?;
-        let text = self.with_cues.then(|| TextTracks::new(info.sample_rate));
         let output = OutputFile::create(&self.path)?;
-        let file = output.file().try_clone().map_err(SinkError::io("write the file", &self.path))?;
-        self.open = Some(Open { coders, text, mux: Mux::new(file), output });
+        let error = SinkError::io("write the file", &self.path);
+        let description = self.with_cues.then(|| Description::new(info.sample_rate)).transpose().map_err(&error)?;
+        let file = output.file().try_clone().map_err(&error)?;
+        self.open = Some(Open { coders, description, mux: Mux::new(file), output });
         Ok(())
     }
 
     fn pcm(&mut self, pcm: &[f32]) -> Result<(), SinkError> {
         let open = self.open()?;
         open.coders.pcm(pcm)?;
-        if let Some(text) = open.text.as_mut().filter(|_| !pcm.is_empty()) {
-            text.pcm();
-        }
         open.write(false)
     }
 
@@ -101,33 +100,37 @@ impl Sink for Mp4Sink {
     }
 
     fn cue(&mut self, cue: &Cue) -> Result<(), SinkError> {
-        if let Some(text) = &mut self.open()?.text {
-            text.cue(cue);
-        }
-        Ok(())
+        let open = self.open()?;
+        let Some(description) = &mut open.description else { return Ok(()) };
+        description.cue(cue).map_err(SinkError::io("write the file", open.output.path()))
     }
 
     fn finish(self: Box<Self>) -> Result<(), SinkError> {
         let mut open = self.open.ok_or_else(SinkError::not_begun)?;
         open.coders.finish()?;
-        open.text = open.text.filter(TextTracks::has_cues);
-        if let Some(text) = &mut open.text {
-            text.finish(open.coders.pcm_samples());
+        let total_samples = open.coders.pcm_samples();
+        open.description = open.description.filter(|description| !description.is_empty());
+        if let Some(description) = &mut open.description {
+            description.finish(total_samples);
         }
         open.write(true)?;
-        let Open { coders, text, mux, output } = open;
+        let Open { coders, description, mux, output } = open;
         let no_picture = || SinkError::Misuse("a stream with video got no picture".into());
         let mut described = coders.described().ok_or_else(no_picture)?;
-        if let Some(text) = &text {
+        if let Some(description) = &description {
             let size = described.iter().find_map(|described| match described.media {
                 Media::Video { size, .. } => Some(size),
                 _ => None,
             });
             let media = Media::Captions { size: size.unwrap_or((0, 0)) };
-            described.push(Described { track: &text.captions, media });
-            described.push(Described { track: &text.cues, media: Media::Cues });
+            described.push(Described { track: &description.captions, media });
         }
-        mux.finish(&described).map_err(SinkError::io("write the file", &self.path))?;
+        let error = SinkError::io("write the file", &self.path);
+        let mut file = mux.finish(&described).map_err(&error)?;
+        drop(described);
+        if let Some(description) = description {
+            description.write_cues(total_samples, &mut file).map_err(&error)?;
+        }
         output.commit()
     }
 }

@@ -1,13 +1,12 @@
 //! The movie box (ISO 14496-12, `moov`): the index of the file, built from the boxes of crate `mp4` without its writer.
 //!
-//! The writer of `mp4` 0.14 cannot be used as it is: it has no edit lists, no index in front, no fragments and no metadata
-//! tracks, rounds durations MP4 sample by MP4 sample, calls every audio MP4 sample a sync sample, leaves `next_track_id` at 1
+//! The writer of `mp4` 0.14 cannot be used as it is: it has no edit lists, no index in front, no fragments, rounds durations MP4 sample by MP4 sample, calls every audio MP4 sample a sync sample, leaves `next_track_id` at 1
 //! and writes an SLConfigDescriptor of no length, which some parsers refuse. Its boxes are sound, so this fills them in.
 
 use mp4::{FixedPointU8, FixedPointU16, FourCC, MoovBox};
 
 use super::aac::ACCESS_UNIT_SAMPLES;
-use super::boxes::{boxed, captions_description, cues_description, full_box, of_crate, track_extends};
+use super::boxes::{boxed, captions_description, full_box, of_crate, track_extends};
 use super::h264::Parameters;
 use super::track::Track;
 
@@ -35,7 +34,6 @@ pub(super) enum Media<'a> {
     Captions {
         size: (u16, u16),
     },
-    Cues,
 }
 
 /// Where the media data of a file is.
@@ -104,7 +102,6 @@ fn trak(id: u32, described: &Described<'_>, timescale: u32, data: Data) -> mp4::
         Media::Video { .. } => (b"vide", "VideoHandler"),
         Media::Audio { .. } => (b"soun", "SoundHandler"),
         Media::Captions { .. } => (b"sbtl", "Captions"),
-        Media::Cues => (b"meta", "Words, phonemes and visemes"),
     };
     trak.mdia.hdlr.handler_type = FourCC::from(*handler);
     trak.mdia.hdlr.name = name.into();
@@ -161,10 +158,6 @@ fn trak(id: u32, described: &Described<'_>, timescale: u32, data: Data) -> mp4::
             trak.tkhd.matrix.y = i32::from(picture_height - height) << 16;
             trak.mdia.mdhd.language = "eng".into();
             (full_box(b"nmhd", 0, 0, &[]), captions_description(width, height))
-        }
-        Media::Cues => {
-            trak.mdia.mdhd.language = "eng".into();
-            (full_box(b"nmhd", 0, 0, &[]), cues_description())
         }
     };
 

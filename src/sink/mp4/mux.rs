@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::boxes::boxed;
+use super::boxes::{box_header, boxed};
 use super::moov::{self, Data, Described};
 use super::track::Track;
 
@@ -62,10 +62,10 @@ impl<F: Read + Write + Seek> Mux<F> {
         Ok(())
     }
 
-    /// Writes the index in front of the media data.
-    pub(super) fn finish(mut self, tracks: &[Described<'_>]) -> io::Result<()> {
+    /// Writes the index in front of the media data; gives the file back at its end.
+    pub(super) fn finish(mut self, tracks: &[Described<'_>]) -> io::Result<F> {
         let mut head = ftyp(b"isom", &[b"isom", b"iso2", b"avc1", b"mp41"]);
-        let mdat = mdat_header(self.data_len);
+        let mdat = box_header(b"mdat", self.data_len);
         // Offsets depend on the length of the index, and that on whether offsets need 64 bits: twice is enough, as a longer
         // index can only make 64 bits more needed, and a second longer one is checked for.
         let mut index = moov::moov(tracks, Data::Indexed(0)).map_err(to_io)?;
@@ -82,7 +82,8 @@ impl<F: Read + Write + Seek> Mux<F> {
         self.move_data(head.len() as u64)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&head)?;
-        self.file.flush()
+        self.file.seek(SeekFrom::End(0))?;
+        Ok(self.file)
     }
 
     /// Moves the media data back by `by` bytes, from its end on, so that nothing is overwritten before it is read.
@@ -106,23 +107,6 @@ impl<F: Read + Write + Seek> Mux<F> {
 pub(super) fn ftyp(major: &[u8; 4], compatible: &[&[u8; 4]]) -> Vec<u8> {
     let compatible: Vec<u8> = compatible.iter().copied().flatten().copied().collect();
     boxed(b"ftyp", &[major, &512_u32.to_be_bytes(), &compatible])
-}
-
-/// The head of the media data box, with a size of 64 bits where 32 do not hold it.
-fn mdat_header(data_len: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    match u32::try_from(data_len + 8) {
-        Ok(size) => {
-            bytes.extend_from_slice(&size.to_be_bytes());
-            bytes.extend_from_slice(b"mdat");
-        }
-        Err(_) => {
-            bytes.extend_from_slice(&1_u32.to_be_bytes());
-            bytes.extend_from_slice(b"mdat");
-            bytes.extend_from_slice(&(data_len + 16).to_be_bytes());
-        }
-    }
-    bytes
 }
 
 pub(super) fn to_io(error: mp4::Error) -> io::Error {
@@ -179,12 +163,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn more_than_4_gib_of_media_data_gets_a_64_bit_size() {
-        assert_eq!(mdat_header(100), [0, 0, 0, 108, b'm', b'd', b'a', b't']);
-        assert_eq!(mdat_header(u64::from(u32::MAX)), [0, 0, 0, 1, b'm', b'd', b'a', b't', 0, 0, 0, 1, 0, 0, 0, 15]);
-    }
-
     /// A disk that takes `room` bytes in all and no more.
     struct FullDisk {
         file: Cursor<Vec<u8>>,
@@ -226,7 +204,7 @@ mod tests {
                 mux.write_ready(&mut [&mut track], 1)?;
             }
             mux.write_rest(&mut [&mut track])?;
-            mux.finish(&[Described { track: &track, media: Media::Audio { config: &[0x13, 0x08] } }])
+            mux.finish(&[Described { track: &track, media: Media::Audio { config: &[0x13, 0x08] } }]).map(|_| ())
         };
         let needed = (0..40_000).step_by(100).find(|&room| write_all(room).is_ok()).expect("40 kB are enough");
         assert!(needed > 10_500, "10 kB of media data and an index do not fit into {needed} bytes");
