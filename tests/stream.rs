@@ -179,7 +179,8 @@ fn a_killed_program_leaves_nothing() {
                 assert!(std::time::Instant::now() < until, "{signal} {name}: it does not begin");
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
-            assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+            let kill = format!("kill {signal} {}", child.id());
+            assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
             assert!(!child.wait().unwrap().success());
             assert!(names(folder.path()).is_empty(), "{signal} {name}: {:?}", names(folder.path()));
         }
