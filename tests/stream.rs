@@ -160,7 +160,9 @@ fn a_killed_program_leaves_nothing() {
     for signal in ["-KILL", "-INT", "-TERM"] {
         for name in ["a.mp4", "a.wav"] {
             let folder = tempfile::tempdir().unwrap();
-            let mut command = Command::new(assert_cmd::cargo::cargo_bin!("paravox"));
+            // A shell starts what it puts in the background with SIGINT ignored, and every child inherits that.
+            let mut command = Command::new("env");
+            command.arg("--default-signal=INT,TERM").arg(assert_cmd::cargo::cargo_bin!("paravox"));
             command.args(["speak", "-", "-o"]).arg(folder.path().join(name));
             command.arg("--cues").arg(folder.path().join("a.json")).arg("--voice").arg(package());
             let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
@@ -181,7 +183,18 @@ fn a_killed_program_leaves_nothing() {
             }
             let kill = format!("kill {signal} {}", child.id());
             assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-            assert!(!child.wait().unwrap().success());
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+            let status = loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    break status;
+                }
+                if std::time::Instant::now() > until {
+                    child.kill().unwrap();
+                    panic!("{signal} {name}: it goes on");
+                }
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            };
+            assert!(!status.success());
             assert!(names(folder.path()).is_empty(), "{signal} {name}: {:?}", names(folder.path()));
         }
     }
