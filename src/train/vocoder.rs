@@ -1,9 +1,11 @@
 //! Training of the Fourier vocoder by copy-synthesis: true mel and F0 in, the recording out.
 //!
-//! Random windows of PCM, several short-time Fourier resolutions as the loss (Yamamoto et al. 2020), no discriminator. The
-//! loss is a generalised energy distance (Gritsenko et al. 2020, "A Spectral Energy Distance for Parallel Speech
+//! Random windows of PCM, several short-time Fourier resolutions as the loss (Yamamoto et al. 2020). The loss is a generalised energy distance (Gritsenko et al. 2020, "A Spectral Energy Distance for Parallel Speech
 //! Synthesis"): the distance of a copy to the recording less that to a second copy with other noise. Without the second
 //! term a copy is best where nothing in it is left to chance, and breath and hiss turn into a buzz of pulses.
+//!
+//! An adversary may join: a discriminator of spectrograms that learns beside the vocoder, by least squares (Mao et al.
+//! 2017), with its features as a further distance of the copy to the recording (Larsen et al. 2016).
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,12 +13,15 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
 use paravox_models::config::{self, ConfigError};
+use paravox_models::losses;
 use paravox_models::params::Params;
+use paravox_vocoder::discriminator::SpectrogramDiscriminator;
 use paravox_vocoder::fourier::{FourierConfig, FourierNet};
 use paravox_vocoder::stft_loss::MultiResolutionStft;
 use rand::Rng;
 
 use super::batches::step_rng;
+use super::checkpoint::AID;
 use super::error::{Result, TrainError};
 use super::options::TrainOptions;
 use super::picture;
@@ -24,6 +29,9 @@ use super::predicted_mel::PredictedMel;
 use super::run::{self, Loss, TrainReport, Trainer};
 use crate::data::{SpeechDataset, Split};
 
+/// Weights, beside the spectral distance, of what the adversary says and of the distance of its features.
+const ADVERSARY_WEIGHT: f64 = 0.5;
+const FEATURES_WEIGHT: f64 = 0.5;
 /// Sentences of the validation split whose copies are compared during training.
 const VALID_SENTENCES: usize = 8;
 /// Of these, how many are written as WAV.
@@ -44,11 +52,13 @@ pub struct VocoderOptions {
     /// Folder of a trained voice: every second batch is then of mel as that voice predicts it with the true durations, and
     /// the corpus needs durations.
     pub voice: Option<PathBuf>,
+    /// Whether a discriminator joins: for a vocoder that has learnt from the spectral distance before.
+    pub adversary: bool,
 }
 
 impl Default for VocoderOptions {
     fn default() -> Self {
-        Self { common: TrainOptions::recipe("fourier", 16, 2e-3), mel_frames: 80, voice: None }
+        Self { common: TrainOptions::recipe("fourier", 16, 2e-3), mel_frames: 80, voice: None, adversary: false }
     }
 }
 
@@ -153,6 +163,7 @@ struct VocoderTrainer {
     params: Params,
     net: FourierNet,
     stft: MultiResolutionStft,
+    adversary: Option<SpectrogramDiscriminator>,
     device: Device,
     corpus: Arc<Corpus>,
     voice: Option<PredictedMel>,
@@ -171,7 +182,11 @@ impl VocoderTrainer {
         let voice = options.voice.as_deref().map(|folder| PredictedMel::load(folder, &device)).transpose()?;
         let params = Params::new(options.common.seed, &device);
         let net = FourierNet::new(&config, params.builder())?;
-        Ok(Self { config, params, net, stft: MultiResolutionStft::default(), device, corpus, voice })
+        let adversary = options
+            .adversary
+            .then(|| SpectrogramDiscriminator::new(params.builder().pp(AID).pp("discriminator")))
+            .transpose()?;
+        Ok(Self { config, params, net, stft: MultiResolutionStft::default(), adversary, device, corpus, voice })
     }
 }
 
@@ -180,6 +195,26 @@ fn preset(name: &str) -> std::result::Result<FourierConfig, ConfigError> {
         "fourier" => Ok(FourierConfig::default()),
         _ => Err(ConfigError::NoPreset { name: name.to_string() }),
     }
+}
+
+/// Both sides of one step against the adversary, each blind to the other's weights.
+fn duel(
+    adversary: &SpectrogramDiscriminator,
+    copy: &Tensor,
+    recording: &Tensor,
+) -> candle_core::Result<[(&'static str, f64, Tensor); 3]> {
+    let real = adversary.forward(recording)?;
+    let fake = adversary.forward(&copy.detach())?;
+    let seen = adversary.detached().forward(copy)?;
+    let mean = |losses: Vec<candle_core::Result<Tensor>>| -> candle_core::Result<Tensor> {
+        Tensor::stack(&losses.into_iter().collect::<candle_core::Result<Vec<_>>>()?, 0)?.mean_all()
+    };
+    let fooled = mean(seen.scores.iter().map(losses::lsgan_generator).collect())?;
+    let judged = real.scores.iter().zip(&fake.scores).map(|(real, fake)| losses::lsgan_discriminator(real, fake));
+    let judged = mean(judged.collect())?;
+    let features = seen.features.iter().zip(&real.features).map(|(seen, real)| losses::l1(seen, &real.detach()));
+    let features = mean(features.collect())?;
+    Ok([("fooled", ADVERSARY_WEIGHT, fooled), ("features", FEATURES_WEIGHT, features), ("judged", 1.0, judged)])
 }
 
 impl Trainer for VocoderTrainer {
@@ -209,10 +244,12 @@ impl Trainer for VocoderTrainer {
         let (one, other) = (copy(&head, batch.noise_seed)?, copy(&head.detach(), !batch.noise_seed)?);
         // Half of the distance between two copies belongs into the energy distance. Its gradient is the same in both, so
         // the whole of it in one of them is half of it in each.
-        Loss::weighted(&[
-            ("stft", 1.0, self.stft.forward(&one, &pcm)?),
-            ("spread", -1.0, self.stft.forward(&one, &other)?),
-        ])
+        let mut parts =
+            vec![("stft", 1.0, self.stft.forward(&one, &pcm)?), ("spread", -1.0, self.stft.forward(&one, &other)?)];
+        if let Some(adversary) = &self.adversary {
+            parts.extend(duel(adversary, &one, &pcm)?);
+        }
+        Loss::weighted(&parts)
     }
 
     fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>> {

@@ -12,6 +12,7 @@
 //! | [`error`] | what can go wrong, by what the caller can do |
 
 mod blocks;
+pub mod discriminator;
 pub mod error;
 pub mod f0;
 pub mod features;

@@ -71,6 +71,9 @@ struct VocoderArgs {
     /// Folder of a trained voice: every second step then reads mel as that voice predicts it
     #[arg(long, value_name = "FOLDER")]
     voice: Option<PathBuf>,
+    /// Let a discriminator join, for a vocoder that has been trained without
+    #[arg(long)]
+    adversary: bool,
 }
 
 #[derive(Args)]
@@ -196,6 +199,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             let mut options = train::VocoderOptions::default();
             set(&mut options.mel_frames, args.mel_frames);
             options.voice = args.voice;
+            options.adversary = args.adversary;
             args.common.apply(&mut options.common)?;
             train::train_vocoder(&options)?
         }
