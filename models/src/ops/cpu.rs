@@ -4,6 +4,8 @@
 //! AVX2 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial sums, so
 //! both versions round alike.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, StorageRef, Tensor, bail};
 use rayon::prelude::*;
 
@@ -102,10 +104,23 @@ pub(super) fn for_pieces(dst: &mut [f32], piece: usize, work: impl Fn(usize, &mu
     dst.par_chunks_mut(piece).enumerate().for_each(|(i, part)| work(i * piece, part));
 }
 
-/// Builds `len` elements: `work` fills each piece given its offset.
+/// Builds `len` elements: `work` fills each piece given its offset. A piece holds zeros before, written by the thread that
+/// fills it: clearing all of a large result first would take memory as long as the work.
 pub(super) fn build(len: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-    let mut dst = vec![0.0; len];
-    for_pieces(&mut dst, ELEMENTS_PER_TASK, work);
+    let mut dst: Vec<f32> = Vec::with_capacity(len);
+    let fill = |(i, part): (usize, &mut [MaybeUninit<f32>])| {
+        part.fill(MaybeUninit::new(0.0));
+        // SAFETY: every element has just been written, and f32 has the layout of MaybeUninit<f32>.
+        work(i * ELEMENTS_PER_TASK, unsafe { &mut *(part as *mut [MaybeUninit<f32>] as *mut [f32]) });
+    };
+    let spare = &mut dst.spare_capacity_mut()[..len];
+    if len <= ELEMENTS_PER_TASK {
+        spare.chunks_mut(ELEMENTS_PER_TASK).enumerate().for_each(fill);
+    } else {
+        spare.par_chunks_mut(ELEMENTS_PER_TASK).enumerate().for_each(fill);
+    }
+    // SAFETY: the chunks cover the first `len` elements.
+    unsafe { dst.set_len(len) };
     dst
 }
 

@@ -106,14 +106,20 @@ impl Planes {
     fn runs(&self, [i, j]: [usize; 2], from: usize, count: usize, mut run: impl FnMut(usize, usize, usize)) {
         let width = self.output[1];
         let (top, bottom) = self.inside(0, i, from / width, (from + count).div_ceil(width));
-        for y in top..bottom {
-            let start = from.saturating_sub(y * width).min(width);
-            let end = (from + count - y * width).min(width);
-            let (start, end) = self.inside(1, j, start, end);
+        let (left, right) = self.inside(1, j, 0, width);
+        // Nothing is divided and little is multiplied per line: lines may be short.
+        let mut line = top * width;
+        let mut source = if top < bottom { self.position(0, i, top) * self.input[1] } else { 0 };
+        let shift = (j * self.dilation[1]) as isize - self.padding[1];
+        for _ in top..bottom {
+            let start = from.saturating_sub(line).max(left);
+            let end = (from + count - line).min(right);
             if start < end {
-                let source = self.position(0, i, y) * self.input[1] + self.position(1, j, start);
-                run(y * width + start, end - start, source);
+                let column = (start * self.stride[1]) as isize + shift;
+                run(line + start, end - start, source + column as usize);
             }
+            line += width;
+            source += self.stride[0] * self.input[1];
         }
     }
 
