@@ -1,76 +1,59 @@
 //! The sound device: a cpal stream whose data callback pulls from a queue through rodio's rate and channel conversion.
 
-use super::PlaybackError;
-use super::clock::{ClockMark, ClockWriter};
-use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, FromSample, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig};
-use crossbeam_channel::Receiver;
-use rodio::source::UniformSourceIterator;
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// PCM travels to the callback in blocks of fixed size and by value, so the real-time thread neither allocates nor frees.
-pub(super) const BLOCK: usize = 240;
+use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
+use cpal::{BufferSize, FromSample, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rodio::source::UniformSourceIterator;
 
-/// A block of PCM; the last one of an utterance may be filled in part.
-pub(super) struct PcmBlock {
-    pub(super) pcm: [f32; BLOCK],
-    pub(super) filled: usize,
-}
+use super::PlaybackError;
+use super::clock::{ClockMark, ClockWriter};
+use super::queue::QueueSource;
 
-/// What the callback tells of itself.
-#[derive(Default)]
-pub(super) struct SpeakerState {
-    /// The device is gone: nobody reads the queue any more.
-    pub(super) lost: AtomicBool,
-    /// Callbacks that found the queue empty in the middle of speech.
-    pub(super) underruns: AtomicU64,
-}
+/// Audio frames that the device asks for at once. The default of some hosts is seconds long; an assistant that is
+/// interrupted must fall silent at once.
+const BUFFER: u32 = 512;
 
 /// An open sound device; dropping it closes the stream.
 pub(super) struct Speaker {
-    stream: cpal::Stream,
+    _stream: cpal::Stream,
+    lost: Receiver<String>,
 }
 
 impl Speaker {
-    /// Opens a device and starts to play what comes out of `queue` (mono, `sample_rate`).
+    /// Opens a device and starts to play what comes out of `source`.
     pub(super) fn open(
         name: Option<&str>,
-        sample_rate: u32,
-        queue: Receiver<PcmBlock>,
-        clock: ClockWriter,
-        state: Arc<SpeakerState>,
+        source: QueueSource,
+        clock: Arc<ClockWriter>,
     ) -> Result<Self, PlaybackError> {
         let device = find_device(name)?;
         let supported = device.default_output_config()?;
         let config = StreamConfig {
             channels: supported.channels(),
             sample_rate: supported.sample_rate(),
-            // The default of some hosts is seconds long; an assistant that is interrupted must fall silent at once.
-            buffer_size: BufferSize::Fixed(1024),
+            buffer_size: BufferSize::Fixed(BUFFER),
         };
-        let source = QueueSource { queue, block: None, at: 0, pulled: Arc::default(), rate: non_zero(sample_rate) };
-        let open = |config| match supported.sample_format() {
-            SampleFormat::F32 => build::<f32>(&device, config, source, clock, state),
-            SampleFormat::I32 => build::<i32>(&device, config, source, clock, state),
-            SampleFormat::I16 => build::<i16>(&device, config, source, clock, state),
-            SampleFormat::U16 => build::<u16>(&device, config, source, clock, state),
-            SampleFormat::U8 => build::<u8>(&device, config, source, clock, state),
+        let (losing, lost) = bounded(1);
+        let stream = match supported.sample_format() {
+            SampleFormat::F32 => build::<f32>(&device, config, source, clock, losing),
+            SampleFormat::I32 => build::<i32>(&device, config, source, clock, losing),
+            SampleFormat::I16 => build::<i16>(&device, config, source, clock, losing),
+            SampleFormat::U16 => build::<u16>(&device, config, source, clock, losing),
+            SampleFormat::U8 => build::<u8>(&device, config, source, clock, losing),
             _ => Err(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig).into()),
-        };
-        let stream = open(config)?;
+        }?;
         stream.play()?;
-        Ok(Self { stream })
+        Ok(Self { _stream: stream, lost })
     }
 
-    pub(super) fn pause(&self) -> Result<(), PlaybackError> {
-        Ok(self.stream.pause()?)
-    }
-
-    pub(super) fn resume(&self) -> Result<(), PlaybackError> {
-        Ok(self.stream.play()?)
+    /// Why the device is gone, once it is.
+    pub(super) fn lost(&self) -> Option<String> {
+        self.lost.try_recv().ok()
     }
 }
 
@@ -96,86 +79,34 @@ fn build<T: SizedSample + FromSample<f32>>(
     device: &cpal::Device,
     config: StreamConfig,
     source: QueueSource,
-    clock: ClockWriter,
-    state: Arc<SpeakerState>,
+    clock: Arc<ClockWriter>,
+    losing: Sender<String>,
 ) -> Result<cpal::Stream, PlaybackError> {
     let channels = NonZero::new(config.channels).ok_or(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
-    let pulled = Arc::clone(&source.pulled);
-    let mut converted = UniformSourceIterator::new(source, channels, non_zero(config.sample_rate));
-    let on_error = {
-        let state = Arc::clone(&state);
-        move |error: cpal::Error| {
-            let passing = matches!(
-                error.kind(),
-                cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged
-            );
-            if !passing {
-                state.lost.store(true, Ordering::Release);
-            }
+    let rate = NonZero::new(config.sample_rate).ok_or(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
+    let control = source.control.clone();
+    let mut converted = UniformSourceIterator::new(source, channels, rate);
+    let on_error = move |error: cpal::Error| {
+        let is_passing = matches!(
+            error.kind(),
+            cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged
+        );
+        if !is_passing {
+            // One report is enough.
+            let _ = losing.try_send(error.to_string());
         }
     };
     let on_data = move |buffer: &mut [T], info: &OutputCallbackInfo| {
         let now = Instant::now();
-        let start = pulled.load(Ordering::Relaxed);
+        let start = control.handed_out.load(Ordering::Acquire);
         for slot in buffer.iter_mut() {
             *slot = T::from_sample(converted.next().unwrap_or(0.0));
         }
-        let end = pulled.load(Ordering::Relaxed);
+        let end = control.handed_out.load(Ordering::Acquire);
         let timestamp = info.timestamp();
         let latency = timestamp.playback.checked_duration_since(timestamp.callback).unwrap_or_default();
         clock.mark(ClockMark { audible: now + latency, start, end });
-        let wanted = buffer.len() / usize::from(channels.get());
-        if end > 0 && end - start < (wanted as u64) / 4 {
-            state.underruns.fetch_add(1, Ordering::Relaxed);
-        }
+        control.end_call();
     };
     Ok(device.build_output_stream(config, on_data, on_error, Some(Duration::from_secs(5)))?)
-}
-
-fn non_zero(rate: u32) -> NonZero<u32> {
-    NonZero::new(rate).unwrap_or(NonZero::<u32>::MIN)
-}
-
-/// The queue as a rodio source: mono, never ending; silence where nothing is queued, which does not count as content.
-struct QueueSource {
-    queue: Receiver<PcmBlock>,
-    block: Option<PcmBlock>,
-    at: usize,
-    /// PCM samples of content handed out so far; only the data callback's thread touches it, the atomic lets it look inside.
-    pulled: Arc<AtomicU64>,
-    rate: NonZero<u32>,
-}
-
-impl Iterator for QueueSource {
-    type Item = f32;
-
-    fn next(&mut self) -> Option<f32> {
-        if self.block.as_ref().is_none_or(|block| self.at >= block.filled) {
-            self.block = self.queue.try_recv().ok();
-            self.at = 0;
-        }
-        let Some(block) = &self.block else { return Some(0.0) };
-        let value = block.pcm[self.at];
-        self.at += 1;
-        self.pulled.fetch_add(1, Ordering::Relaxed);
-        Some(value)
-    }
-}
-
-impl rodio::Source for QueueSource {
-    fn current_span_len(&self) -> Option<usize> {
-        None
-    }
-
-    fn channels(&self) -> NonZero<u16> {
-        NonZero::<u16>::MIN
-    }
-
-    fn sample_rate(&self) -> NonZero<u32> {
-        self.rate
-    }
-
-    fn total_duration(&self) -> Option<Duration> {
-        None
-    }
 }
