@@ -29,7 +29,7 @@ const PIECES_AHEAD: usize = 6;
 /// Pictures that may wait for the sink: the largest data by far.
 const PICTURES_AHEAD: usize = 8;
 /// Mouths drawn in a sentence's first run of the image decoder; each further run draws twice as many, up to the most.
-const FIRST_PICTURES: usize = 2;
+const FIRST_PICTURES: usize = 1;
 const MOST_PICTURES: usize = 16;
 
 /// What draws a face: nets, the face as they know it, and the picture that the mouth is set into.
@@ -55,6 +55,10 @@ impl<'a> Drawing<'a> {
         }
     }
 }
+
+/// A sentence to be drawn. Its channel closes when its first sound is made: until then one picture is enough, and the
+/// processor is for the sound.
+type ToDraw = (Arc<Sentence>, Receiver<()>);
 
 /// A sentence, then its sound.
 enum Voiced {
@@ -96,14 +100,16 @@ pub(crate) fn speak(
 fn voice_sentences(
     planner: Planner<'_>,
     options: &SpeakOptions,
-    to_draw: Option<Sender<Arc<Sentence>>>,
+    to_draw: Option<Sender<ToDraw>>,
     voiced: &Sender<Result<Voiced>>,
 ) -> Result<()> {
     for sentence in planner {
         let sentence = Arc::new(sentence?);
+        let (first_sound, waits) = bounded(0);
+        let mut first_sound = Some(first_sound);
         if let Some(to_draw) = &to_draw {
             // The drawing thread ends early only after it has reported its own error.
-            let _ = to_draw.send(sentence.clone());
+            let _ = to_draw.send((sentence.clone(), waits));
         }
         if voiced.send(Ok(Voiced::Sentence(sentence.clone()))).is_err() {
             return Ok(());
@@ -111,7 +117,9 @@ fn voice_sentences(
         let seed = sentence_seed(options.seed, sentence.index);
         let voice = &sentence.role.voice.nets;
         for pcm in PcmStream::new(voice, &sentence.states, &sentence.timeline, sentence.contour(), seed) {
-            if voiced.send(Ok(Voiced::Pcm(pcm?))).is_err() {
+            let pcm = pcm?;
+            first_sound.take_if(|_| !pcm.is_empty());
+            if voiced.send(Ok(Voiced::Pcm(pcm))).is_err() {
                 return Ok(());
             }
         }
@@ -123,11 +131,11 @@ fn voice_sentences(
 fn draw_sentences(
     drawing: Drawing<'_>,
     options: &SpeakOptions,
-    sentences: Receiver<Arc<Sentence>>,
+    sentences: Receiver<ToDraw>,
     pictures: &Sender<Result<Picture>>,
 ) -> Result<()> {
     let (mut end_sample, mut next) = (0, 0);
-    for sentence in sentences {
+    for (sentence, first_sound) in sentences {
         let drawing = drawing.played_by(&sentence.role);
         let mut motion =
             drawing.lips.motion(&sentence.states, sentence.symbols(), &sentence.timeline, drawing.identity)?;
@@ -138,12 +146,15 @@ fn draw_sentences(
             let position = drawing.fps.video_frame_sample(k, SAMPLE_RATE) - sentence.start_sample as f64;
             motion.at(position / f64::from(SAMPLE_RATE))
         });
-        if !draw(drawing, moments, pictures)? {
+        if !draw(drawing, moments, &first_sound, pictures)? {
             return Ok(());
         }
     }
     let (_, total) = options.end_of(end_sample);
-    draw(drawing, (next..total).map(|_| Ok(drawing.identity.rest())), pictures)?;
+    let rest = (next..total).map(|_| Ok(drawing.identity.rest()));
+    // Nothing to wait for: its sender is gone.
+    let (_, no_sound) = bounded(0);
+    draw(drawing, rest, &no_sound, pictures)?;
     Ok(())
 }
 
@@ -151,6 +162,7 @@ fn draw_sentences(
 fn draw(
     drawing: Drawing<'_>,
     mut motion: impl Iterator<Item = Result<Vec<f32>>>,
+    first_sound: &Receiver<()>,
     pictures: &Sender<Result<Picture>>,
 ) -> Result<bool> {
     let mut count = FIRST_PICTURES;
@@ -169,6 +181,8 @@ fn draw(
                 return Ok(false);
             }
         }
+        // Closed, from then on.
+        let _ = first_sound.recv();
     }
 }
 

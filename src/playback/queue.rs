@@ -16,7 +16,7 @@ use crate::timeline::SAMPLE_RATE;
 /// PCM samples of a block: 10 ms.
 pub(super) const BLOCK: usize = 240;
 /// PCM samples in which sound fades out or in.
-const FADE: f32 = 120.0;
+const FADE: u16 = 120;
 
 /// A moment of what is played: streams follow each other, and each has PCM samples of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -90,12 +90,13 @@ pub(super) struct QueueSource {
     expected: Option<Moment>,
     /// How far a skip has come that has found nothing to go on with yet.
     skipped: Option<Moment>,
-    gain: f32,
+    /// Volume in steps of `1 / FADE`.
+    volume: u16,
 }
 
 impl QueueSource {
     pub(super) fn new(queue: Receiver<PcmBlock>, segments: Sender<Segment>, control: Arc<Control>) -> Self {
-        Self { queue, segments, control, block: None, at: 0, expected: None, skipped: None, gain: 1.0 }
+        Self { queue, segments, control, block: None, at: 0, expected: None, skipped: None, volume: FADE }
     }
 
     /// The moment of the next PCM sample, from the next block where this one is used up.
@@ -120,14 +121,14 @@ impl Iterator for QueueSource {
     fn next(&mut self) -> Option<f32> {
         let is_paused = self.control.is_paused.load(Ordering::Acquire);
         let moment = loop {
-            if is_paused && self.gain <= 0.0 {
+            if is_paused && self.volume == 0 {
                 return Some(0.0);
             }
             let Some(moment) = self.next_moment() else {
                 if self.is_midway() && !is_paused {
                     self.control.missing.fetch_add(1, Ordering::Relaxed);
                 }
-                self.gain = 1.0;
+                self.volume = FADE;
                 if let Some(start) = self.skipped.take() {
                     let _ = self
                         .segments
@@ -136,7 +137,7 @@ impl Iterator for QueueSource {
                 return Some(0.0);
             };
             // What was never heard needs no fading.
-            let is_continued = self.expected == Some(moment) && self.gain > 0.0;
+            let is_continued = self.expected == Some(moment) && self.volume > 0;
             if !self.control.leaves_out(moment) || is_continued {
                 break moment;
             }
@@ -153,13 +154,13 @@ impl Iterator for QueueSource {
         if self.expected != Some(moment) {
             // The channel is far larger than the number of jumps that can wait in it.
             let _ = self.segments.try_send(Segment { played, start: moment });
-            self.gain = 1.0;
+            self.volume = FADE;
         }
-        self.gain = (self.gain + if is_wanted { 1.0 } else { -1.0 } / FADE).clamp(0.0, 1.0);
+        self.volume = if is_wanted { FADE.min(self.volume + 1) } else { self.volume.saturating_sub(1) };
         self.at += 1;
         self.expected = Some(Moment { sample: moment.sample + 1, ..moment });
         self.skipped = None;
-        Some(value * self.gain)
+        Some(value * (f32::from(self.volume) / f32::from(FADE)))
     }
 }
 

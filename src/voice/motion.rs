@@ -60,6 +60,12 @@ impl Motion<'_> {
         let position = (seconds * self.hz).clamp(0.0, last as f64);
         let before = position as usize;
         let after = (before + 1).min(last);
+        // A sentence begins at rest: its first picture does not wait for the net.
+        if let Some(rest) = &self.rest
+            && [before, after].iter().all(|&j| rest.weight(j as f64 / self.hz) == 1.0)
+        {
+            return Ok(rest.motion.to_vec());
+        }
         while self.values.len() <= after {
             self.next_block()?;
         }
