@@ -15,9 +15,9 @@ use crate::error::{Error, Result};
 use crate::timeline::{Place, Timeline};
 use candle_core::Tensor;
 
-/// Mel frames of the first block: what the vocoder needs for its first 0.2 s of sound, 16 and the 14 after them that it
+/// Mel frames of the first block: what the vocoder needs for its first 0.2 s of sound, 16 and the 23 after them that it
 /// depends on.
-const FIRST_BLOCK: usize = 30;
+const FIRST_BLOCK: usize = 39;
 /// Mel frames of the second block; each further one is twice as long, up to [`LONGEST_BLOCK`]. Short blocks cost more,
 /// because the mel frames around them are computed again for each.
 const SECOND_BLOCK: usize = 32;
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn blocks_meet_and_cover_all() {
-        for end in [1, 29, 30, 31, 62, 1000] {
+        for end in [1, 38, 39, 40, 71, 1000] {
             let blocks: Vec<_> = Blocks { next: 0, length: FIRST_BLOCK, end }.collect();
             assert_eq!((blocks[0].start, blocks[blocks.len() - 1].end), (0, end));
             assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].len() <= LONGEST_BLOCK));
