@@ -41,13 +41,20 @@ pub enum PlaybackError {
     NoDevice(Option<String>),
     /// The device refused the stream, or went away: try again, or play without sound.
     #[error("the sound device failed ({0}): try again, name another with --audio-device, or use --no-sound")]
-    Device(#[from] cpal::Error),
+    Device(cpal::Error),
     /// The engine refused or failed: see [`Error`](crate::Error).
     #[error(transparent)]
     Engine(#[from] crate::Error),
     /// No window can be opened here: play without one.
     #[error("no window can be opened ({0}): set DISPLAY or WAYLAND_DISPLAY, or use --no-window")]
     Window(String),
+}
+
+// Not `#[from]`, which would also make it the source of an error that already names it.
+impl From<cpal::Error> for PlaybackError {
+    fn from(error: cpal::Error) -> Self {
+        Self::Device(error)
+    }
 }
 
 fn named(name: &Option<String>) -> String {

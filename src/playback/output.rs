@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use cpal::HostId;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::PlaybackError;
@@ -24,7 +25,7 @@ pub(super) fn run(shared: &Arc<Shared>, output: &Output, opened: &Sender<Result<
         let _ = opened.send(Ok(()));
         return keep_time(shared, || false);
     };
-    let mut speaker = match Speaker::open(name.as_deref(), shared.source(), shared.writer()) {
+    let mut speaker = match Speaker::open(name.as_deref(), None, shared.source(), shared.writer()) {
         Ok(speaker) => speaker,
         Err(error) => {
             let _ = opened.send(Err(error));
@@ -38,10 +39,11 @@ pub(super) fn run(shared: &Arc<Shared>, output: &Output, opened: &Sender<Result<
             std::thread::sleep(TICK);
             continue;
         };
+        let host = speaker.host();
         drop(speaker);
         shared.tell(Happening::DeviceLost(reason));
         let mut found = None;
-        let mut search = Search::new(shared.clone(), name.clone());
+        let mut search = Search::new(shared.clone(), name.clone(), host);
         keep_time(shared, || {
             found = search.found();
             found.is_some()
@@ -58,13 +60,14 @@ pub(super) fn run(shared: &Arc<Shared>, output: &Output, opened: &Sender<Result<
 struct Search {
     shared: Arc<Shared>,
     name: Option<String>,
+    host: HostId,
     attempt: Option<Receiver<Option<Speaker>>>,
     next: Instant,
 }
 
 impl Search {
-    fn new(shared: Arc<Shared>, name: Option<String>) -> Self {
-        Self { shared, name, attempt: None, next: Instant::now() + RETRY }
+    fn new(shared: Arc<Shared>, name: Option<String>, host: HostId) -> Self {
+        Self { shared, name, host, attempt: None, next: Instant::now() + RETRY }
     }
 
     fn found(&mut self) -> Option<Speaker> {
@@ -76,9 +79,10 @@ impl Search {
         }
         if Instant::now() >= self.next {
             let (sender, receiver) = bounded(1);
-            let (shared, name) = (self.shared.clone(), self.name.clone());
+            let (shared, name, host) = (self.shared.clone(), self.name.clone(), self.host);
             std::thread::spawn(move || {
-                let _ = sender.send(Speaker::open(name.as_deref(), shared.source(), shared.writer()).ok());
+                let speaker = Speaker::open(name.as_deref(), Some(host), shared.source(), shared.writer());
+                let _ = sender.send(speaker.ok());
             });
             self.attempt = Some(receiver);
         }

@@ -6,37 +6,49 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, FromSample, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig};
+use cpal::{
+    BufferSize, FromSample, HostId, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig, SupportedStreamConfig,
+};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rodio::source::UniformSourceIterator;
 
 use super::PlaybackError;
 use super::clock::{ClockMark, ClockWriter};
 use super::queue::QueueSource;
+use crate::timeline::SAMPLE_RATE;
 
-/// Audio frames that the device asks for at once. The default of some hosts is seconds long; an assistant that is
+/// The part of a second that the device asks for at once. The default of some hosts is seconds long; an assistant that is
 /// interrupted must fall silent at once.
-const BUFFER: u32 = 512;
+const BUFFERS_PER_SECOND: u32 = 100;
 
 /// An open sound device; dropping it closes the stream.
 pub(super) struct Speaker {
     _stream: cpal::Stream,
+    host: HostId,
     lost: Receiver<String>,
 }
 
 impl Speaker {
-    /// Opens a device and starts to play what comes out of `source`.
+    /// Opens a device and starts to play what comes out of `source`. A device that is opened again is looked for where it
+    /// was found.
     pub(super) fn open(
         name: Option<&str>,
+        host: Option<HostId>,
         source: QueueSource,
         clock: Arc<ClockWriter>,
     ) -> Result<Self, PlaybackError> {
-        let device = find_device(name)?;
-        let supported = device.default_output_config()?;
+        quieten();
+        let host = match host {
+            Some(id) => cpal::host_from_id(id)?,
+            None => cpal::default_host(),
+        };
+        let device = find_device(&host, name)?;
+        let supported = best_config(&device)?;
         let config = StreamConfig {
             channels: supported.channels(),
             sample_rate: supported.sample_rate(),
-            buffer_size: BufferSize::Fixed(BUFFER),
+            // A power of two suits all devices.
+            buffer_size: BufferSize::Fixed((supported.sample_rate() / BUFFERS_PER_SECOND).next_power_of_two()),
         };
         let (losing, lost) = bounded(1);
         let stream = match supported.sample_format() {
@@ -48,7 +60,12 @@ impl Speaker {
             _ => Err(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig).into()),
         }?;
         stream.play()?;
-        Ok(Self { _stream: stream, lost })
+        Ok(Self { _stream: stream, host: host.id(), lost })
+    }
+
+    /// Where the device was found.
+    pub(super) fn host(&self) -> HostId {
+        self.host
     }
 
     /// Why the device is gone, once it is.
@@ -63,16 +80,34 @@ impl Speaker {
 ///
 /// [`PlaybackError::Device`] where the host cannot list them.
 pub fn output_devices() -> Result<Vec<String>, PlaybackError> {
+    quieten();
     Ok(cpal::default_host().output_devices()?.map(|device| device.to_string()).collect())
 }
 
-fn find_device(name: Option<&str>) -> Result<cpal::Device, PlaybackError> {
-    let host = cpal::default_host();
+fn find_device(host: &cpal::Host, name: Option<&str>) -> Result<cpal::Device, PlaybackError> {
     let found = match name {
         None => host.default_output_device(),
         Some(name) => host.output_devices()?.find(|device| device.to_string() == name),
     };
     found.ok_or_else(|| PlaybackError::NoDevice(name.map(str::to_owned)))
+}
+
+/// The device's own configuration, but at the rate of the speech where it takes that: sound servers convert rates better
+/// than rodio, which draws straight lines between PCM samples.
+fn best_config(device: &cpal::Device) -> Result<SupportedStreamConfig, PlaybackError> {
+    let default = device.default_output_config()?;
+    let fits = |range: &cpal::SupportedStreamConfigRange| {
+        range.channels() == default.channels() && range.sample_format() == default.sample_format()
+    };
+    let at_own_rate =
+        device.supported_output_configs()?.filter(fits).find_map(|range| range.try_with_sample_rate(SAMPLE_RATE));
+    Ok(at_own_rate.unwrap_or(default))
+}
+
+/// From now on alsa-lib says nothing on stderr of what this thread does: its errors are returned and told once.
+fn quieten() {
+    #[cfg(target_os = "linux")]
+    let _ = alsa::Output::local_error_handler();
 }
 
 fn build<T: SizedSample + FromSample<f32>>(

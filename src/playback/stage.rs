@@ -49,6 +49,8 @@ const QUEUED_PCM_SECONDS: usize = 60;
 const QUEUED_PICTURES: usize = 50;
 /// Happenings that wait for a listener who is slow; later ones are lost to him.
 const QUEUED_HAPPENINGS: usize = 4096;
+/// Blocks that must wait before time passes by hand: half a video frame at 5 a second.
+const STEPPED_BLOCKS_AHEAD: usize = 10;
 /// How long a device may take to fall silent.
 const LONGEST_FALL: Duration = Duration::from_millis(250);
 
@@ -192,8 +194,11 @@ impl Stage {
         let Some(pull) = &shared.stepped else { return };
         let mut left = pcm_samples;
         while left > 0 {
-            // Sound is there, or none will come.
-            while shared.pcm.1.is_empty() && *lock(&shared.turn) <= shared.progress().streams && !shared.is_closed() {
+            // Sound is there and its picture, which comes half a video frame later; or none will come.
+            while shared.pcm.1.len() < STEPPED_BLOCKS_AHEAD
+                && *lock(&shared.turn) <= shared.progress().streams
+                && !shared.is_closed()
+            {
                 std::thread::sleep(Duration::from_micros(100));
             }
             let count = left.min(BLOCK);

@@ -60,14 +60,12 @@ impl Viewer {
         }
         if let Some(run) = &mut self.closing {
             let due = (now.saturating_duration_since(run.since).as_secs_f64() * run.pictures.fps().as_f64()) as u32 + 1;
-            while run.shown < due {
+            // One at a look: on a machine that is late the mouth closes later, it does not snap shut.
+            if run.shown < due {
                 run.shown += 1;
                 match run.pictures.next() {
                     Some(Ok(picture)) => self.shown = Some(Arc::new(picture)),
-                    Some(Err(_)) | None => {
-                        self.closing = None;
-                        break;
-                    }
+                    Some(Err(_)) | None => self.closing = None,
                 }
             }
             return self.shown.clone();

@@ -37,18 +37,29 @@ pub enum Key {
 /// Shows the picture of a stage until `goes_on` says no. It is called every few milliseconds, with a key where one was
 /// pressed.
 ///
-/// Runs on the calling thread, which must be the main thread on some systems, and can be called once in a process.
+/// Runs on the calling thread, which must be the main thread on all systems but Linux, and can be called once in a process.
 ///
 /// # Errors
 /// [`PlaybackError::Window`] where no window can be opened.
 pub fn show(stage: &Stage, title: &str, goes_on: impl FnMut(Option<Key>) -> bool) -> Result<(), PlaybackError> {
-    let event_loop = EventLoop::new().map_err(window_error)?;
+    let event_loop = event_loop().map_err(window_error)?;
     let mut app = App { stage, title, goes_on, window: None, shown: None, failure: None };
     event_loop.run_app(&mut app).map_err(window_error)?;
     match app.failure {
         Some(failure) => Err(failure),
         None => Ok(()),
     }
+}
+
+fn event_loop() -> Result<EventLoop<()>, winit::error::EventLoopError> {
+    let mut builder = EventLoop::builder();
+    #[cfg(target_os = "linux")]
+    {
+        use winit::platform::{wayland, x11};
+        x11::EventLoopBuilderExtX11::with_any_thread(&mut builder, true);
+        wayland::EventLoopBuilderExtWayland::with_any_thread(&mut builder, true);
+    }
+    builder.build()
 }
 
 fn window_error(error: impl std::fmt::Display) -> PlaybackError {
