@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::text_queue::TextQueue;
 use crate::error::{Error, Result};
-use crate::text::{FrontEnd, LONGEST_SSML_BYTES, Passage};
+use crate::text::{FrontEnd, LONGEST_SSML_BYTES, Passage, char_count};
 
 /// Text that is longer than this many bytes without a sentence to be found in it is taken as it is: what bounds the memory.
 const LONGEST_BYTES: usize = 64 * 1024;
@@ -172,8 +172,9 @@ pub(crate) struct Sentences<'a> {
     feed: Feed<'a>,
     /// Text read and not given out; no control characters but tab, line end and form feed.
     text: String,
-    /// Byte offset of `text` in the whole.
+    /// Where `text` begins in the whole, in bytes and in characters.
     offset: usize,
+    chars: usize,
     /// Bytes read behind `text`: the beginning of a character.
     unfinished: Vec<u8>,
     /// What the last request brought.
@@ -193,6 +194,7 @@ impl<'a> Sentences<'a> {
             feed,
             text: String::new(),
             offset: 0,
+            chars: 0,
             unfinished: Vec::new(),
             more: More::Text,
             line_ends: 0,
@@ -207,7 +209,8 @@ impl<'a> Sentences<'a> {
             self.drop_front(blank);
             let is_whole = self.more != More::Text || self.text.len() >= LONGEST_BYTES;
             if let Some(range) = front_end.first_sentence(&self.text, is_whole) {
-                let mut sentence = Passage::plain(&self.text[range.clone()], self.offset + range.start);
+                let (offset, chars) = (self.offset + range.start, self.chars + char_count(&self.text[..range.start]));
+                let mut sentence = Passage::plain(&self.text[range.clone()], offset, chars);
                 sentence.starts_paragraph = std::mem::take(&mut self.line_ends) > 1;
                 self.drop_front(range.end);
                 return Ok(Some(sentence));
@@ -220,6 +223,7 @@ impl<'a> Sentences<'a> {
     }
 
     fn drop_front(&mut self, len: usize) {
+        self.chars += char_count(&self.text[..len]);
         self.text.drain(..len);
         self.offset += len;
     }
@@ -297,6 +301,14 @@ mod tests {
             let found = all(&mut TextSource::reader("slow", Slow(text.as_bytes(), step))).unwrap();
             assert_eq!(found.iter().map(|(_, text, starts)| (&**text, *starts)).collect::<Vec<_>>(), expected);
             assert!(found.iter().all(|(offset, sentence, _)| text[*offset..].starts_with(sentence)));
+            let mut source = TextSource::reader("slow", Slow(text.as_bytes(), step));
+            let front_end = FrontEnd::new(FrontEndOptions::default()).unwrap();
+            let mut sentences = source.sentences().unwrap();
+            while let Some(sentence) = sentences.next(&front_end).unwrap() {
+                let chars = sentence.source_chars(0..sentence.text().len());
+                let said: String = text.chars().skip(chars.start).take(chars.len()).collect();
+                assert_eq!(said, sentence.text());
+            }
         }
     }
 

@@ -72,10 +72,15 @@ impl Control {
         self.calls.fetch_add(1, Ordering::Release);
     }
 
-    fn leaves_out(&self, moment: Moment) -> bool {
-        moment.stream <= self.cut.load(Ordering::Acquire)
-            || (moment.stream == self.skip_stream.load(Ordering::Acquire)
-                && moment.sample < self.skip_sample.load(Ordering::Acquire))
+    /// How many PCM samples from this one on are left out.
+    fn left_out(&self, moment: Moment) -> u64 {
+        if moment.stream <= self.cut.load(Ordering::Acquire) {
+            u64::MAX
+        } else if moment.stream == self.skip_stream.load(Ordering::Acquire) {
+            self.skip_sample.load(Ordering::Acquire).saturating_sub(moment.sample)
+        } else {
+            0
+        }
     }
 }
 
@@ -109,9 +114,10 @@ impl QueueSource {
         Some(Moment { sample: block.start.sample + self.at as u64, ..block.start })
     }
 
-    /// Whether the stream is not complete, so that silence is a shortage.
+    /// Whether the stream is neither complete nor cut, so that silence is a shortage.
     fn is_midway(&self) -> bool {
-        self.expected.is_some_and(|next| next.stream > self.control.complete.load(Ordering::Acquire))
+        let over = self.control.complete.load(Ordering::Acquire).max(self.control.cut.load(Ordering::Acquire));
+        self.expected.is_some_and(|next| next.stream > over)
     }
 }
 
@@ -138,18 +144,21 @@ impl Iterator for QueueSource {
             };
             // What was never heard needs no fading.
             let is_continued = self.expected == Some(moment) && self.volume > 0;
-            if !self.control.leaves_out(moment) || is_continued {
+            let left_out = self.control.left_out(moment);
+            if left_out == 0 || is_continued {
                 break moment;
             }
-            self.at += 1;
+            // At most a block at once, and no less: a minute of sound may be left out in one call of the device.
+            let filled = self.block.as_ref().map_or(0, |block| block.filled);
+            let step = left_out.min((filled - self.at) as u64);
+            self.at += step as usize;
             // The sound goes on elsewhere.
             self.expected = None;
-            let is_cut = moment.stream <= self.control.cut.load(Ordering::Acquire);
-            self.skipped = (!is_cut).then_some(Moment { sample: moment.sample + 1, ..moment });
+            self.skipped = (left_out < u64::MAX).then_some(Moment { sample: moment.sample + step, ..moment });
         };
         let Some(block) = &self.block else { return Some(0.0) };
         let value = block.pcm[self.at];
-        let is_wanted = !is_paused && !self.control.leaves_out(moment);
+        let is_wanted = !is_paused && self.control.left_out(moment) == 0;
         let played = self.control.handed_out.fetch_add(1, Ordering::AcqRel);
         if self.expected != Some(moment) {
             // The channel is far larger than the number of jumps that can wait in it.

@@ -119,7 +119,7 @@ mod tests {
         let (sink, receiver) = ChannelSink::new(1);
         let picture = Picture { width: 1, height: 1, rgb: vec![1, 2, 3] };
         let kind = CueKind::Word;
-        let cue = Cue { kind, start_sample: 0, end_sample: 2, text: "a".into(), source: None };
+        let cue = Cue { kind, start_sample: 0, end_sample: 2, text: "a".into(), source: None, chars: None };
         let sent = (picture.clone(), cue.clone());
         let sender = std::thread::spawn(move || {
             let mut sink = Box::new(sink);

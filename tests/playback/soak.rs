@@ -30,15 +30,16 @@ struct Watch {
     dropped: u64,
     /// How long after its time a video frame was seen at most.
     latest_ms: f64,
-    /// Memory, and the sound's time against the machine's, early and at the end.
-    memory_mib: [f64; 2],
+    /// Memory after each tenth of the time.
+    memory_mib: Vec<f64>,
+    /// The sound's time against the machine's, early and at the end.
     ahead_ms: [f64; 2],
 }
 
 impl Watch {
     fn new(stage: &Stage) -> Self {
         let shown = stage.picture().unwrap();
-        let [memory_mib, ahead_ms] = [[0.0; 2]; 2];
+        let (memory_mib, ahead_ms) = (Vec::new(), [0.0; 2]);
         Self { begun: Instant::now(), shown, video_frames: 0, dropped: 0, latest_ms: 0.0, memory_mib, ahead_ms }
     }
 
@@ -57,14 +58,12 @@ impl Watch {
             self.video_frames += 1;
             self.latest_ms = self.latest_ms.max(late_ms.abs());
         }
+        if position_ms > (self.memory_mib.len() + 1) as f64 * seconds * 100.0 {
+            self.memory_mib.push(resident_mib());
+        }
         if position_ms > 0.0 {
-            let which = usize::from(position_ms > seconds * 250.0);
-            if which == 1 || self.memory_mib[0] == 0.0 || position_ms > seconds * 240.0 {
-                self.memory_mib[which] = resident_mib();
-            }
-            if which == 1 || position_ms < 5_000.0 {
-                self.ahead_ms[which] = position_ms - self.begun.elapsed().as_secs_f64() * 1e3;
-            }
+            let which = usize::from(position_ms > 5_000.0);
+            self.ahead_ms[which] = position_ms - self.begun.elapsed().as_secs_f64() * 1e3;
         }
         position_ms < seconds * 1e3
     }
@@ -75,16 +74,26 @@ impl Watch {
 
     fn tell(&self, seconds: f64, stage: &Stage) {
         println!(
-            "\n{seconds} s in {:.0} s: {} video frames, {} dropped, at most {:.2} ms late; memory {:.1} to {:.1} MiB; {} underruns",
+            "\n{seconds} s in {:.0} s: {} video frames, {} dropped, at most {:.2} ms late; {} underruns; MiB after each tenth: {:.0?}",
             self.begun.elapsed().as_secs_f64(),
             self.video_frames,
             self.dropped,
             self.latest_ms,
-            self.memory_mib[0],
-            self.memory_mib[1],
             stage.underruns(),
+            self.memory_mib,
         );
-        assert!(self.memory_mib[1] < self.memory_mib[0] + 24.0, "memory grows");
+        let [early, late] = [self.memory_mib[2], self.memory_mib[8]];
+        assert!(late < early + 24.0, "memory grows");
+    }
+}
+
+/// Ends the writer also when the watch has panicked.
+struct Ended<'a>(&'a AtomicBool, &'a Player);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+        self.1.stop();
     }
 }
 
@@ -103,9 +112,8 @@ fn speak_while(output: Output, watch: impl FnOnce(&Stage)) {
                 }
             }
         });
+        let _ended = Ended(&ended, &player);
         watch(player.stage());
-        ended.store(true, Ordering::Release);
-        player.stop();
     });
 }
 

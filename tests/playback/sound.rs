@@ -109,3 +109,17 @@ fn devices_are_listed_and_chosen_by_name() {
     let line = crate::util::fails(&mut unknown, 1);
     assert!(line.contains(&name) && line.contains("--no-sound"), "{line}");
 }
+
+#[test]
+fn documents_are_played_and_a_mistake_is_one_line() {
+    let play = |document: &str| {
+        let mut command = crate::util::paravox();
+        command.args(["play", "--ssml", "--no-window", "--no-sound", document]);
+        command
+    };
+    let begun = Instant::now();
+    play("<speak>One.<break time='1500ms'/> Two.</speak>").assert().success();
+    assert!(begun.elapsed() > Duration::from_millis(2000), "a break takes its time");
+    let line = crate::util::fails(&mut play("<speak>One. <brake/></speak>"), 1);
+    assert!(line.contains("line 1") && line.contains("brake"), "{line}");
+}

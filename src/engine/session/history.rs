@@ -20,7 +20,7 @@ pub struct Receipt {
     pub heard_text: String,
     /// Its bytes in the pushed text: one range, or several where something between was skipped.
     pub heard: Vec<Range<usize>>,
-    /// The last word that counts as heard, with its times and its bytes in the pushed text.
+    /// The last word that counts as heard, with its times and its place in the pushed text.
     pub last_word: Option<Cue>,
     /// PCM samples of the session that were played.
     pub pcm_samples: u64,
@@ -41,10 +41,11 @@ pub(super) struct History {
     skipped: Vec<Range<u64>>,
 }
 
-/// A word: its bytes in the text and its PCM samples.
+/// A word: its place in the text and its PCM samples.
 #[derive(Debug)]
 struct Said {
     source: Range<usize>,
+    chars: Option<Range<usize>>,
     samples: Range<u64>,
 }
 
@@ -52,7 +53,9 @@ impl History {
     pub(super) fn note(&mut self, cue: &Cue) {
         let samples = cue.start_sample..cue.end_sample;
         match (cue.kind, &cue.source) {
-            (CueKind::Word, Some(source)) => self.words.push_back(Said { source: source.clone(), samples }),
+            (CueKind::Word, Some(source)) => {
+                self.words.push_back(Said { source: source.clone(), chars: cue.chars.clone(), samples });
+            }
             (CueKind::Sentence, _) => self.sentences.push_back(samples),
             _ => {}
         }
@@ -106,6 +109,7 @@ impl History {
             end_sample: said.samples.end,
             text: text.text(said.source.clone()),
             source: Some(said.source.clone()),
+            chars: said.chars.clone(),
         });
         // What was skipped lies before this, too.
         let passed = self.words.iter().rev().find(|said| middle(said) < pcm_samples);
@@ -151,7 +155,7 @@ mod tests {
         let cue = |kind, samples: Range<u64>, said: &str| {
             let at = TEXT.find(said).unwrap();
             let (start_sample, end_sample) = (samples.start, samples.end);
-            Cue { kind, start_sample, end_sample, text: said.into(), source: Some(at..at + said.len()) }
+            Cue { kind, start_sample, end_sample, text: said.into(), source: Some(at..at + said.len()), chars: None }
         };
         for (samples, sentence) in [(100..300, "One two."), (400..600, "Three four!"), (700..800, "Five.")] {
             history.note(&cue(CueKind::Sentence, samples.clone(), sentence));
