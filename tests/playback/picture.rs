@@ -126,7 +126,7 @@ fn flash_and_beep_come_together() {
 #[test]
 #[ignore = "takes ten minutes, and a machine that does nothing else"]
 fn ten_minutes_of_flash_and_beep_stay_together() {
-    let offsets = offsets_ms("picture::ten_minutes_of_flashes_and_beeps");
+    let offsets = offsets_ms("picture::flashes_and_beeps_for_long");
     let (first, last) = (median(&offsets[..20]), median(&offsets[offsets.len() - 20..]));
     let largest = offsets.iter().fold(0.0f64, |a, b| a.max(b.abs()));
     println!("{} flashes: behind the sound by {first:.1} ms at first, {last:.1} ms at last", offsets.len());
@@ -162,6 +162,6 @@ fn nine_flashes_and_beeps() {
 
 #[test]
 #[ignore = "run by ten_minutes_of_flash_and_beep_stay_together"]
-fn ten_minutes_of_flashes_and_beeps() {
+fn flashes_and_beeps_for_long() {
     flash_and_beep(600);
 }
