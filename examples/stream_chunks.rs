@@ -22,8 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for event in events {
             match event {
                 Event::Begin(info) => eprintln!("{:.3} s: {info:?}", start.elapsed().as_secs_f64()),
-                Event::Pcm(pcm) => pcm_samples += pcm.len(),
-                Event::Picture(_) => video_frames += 1,
+                Event::Pcm { pcm, .. } => pcm_samples += pcm.len(),
+                Event::Picture { .. } => video_frames += 1,
                 Event::Cue(cue) => eprintln!("{:.3} s: {:?} {}", start.elapsed().as_secs_f64(), cue.kind, cue.text),
                 _ => {}
             }

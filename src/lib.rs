@@ -18,7 +18,10 @@ pub mod train;
 pub mod verify;
 pub mod voice;
 
-pub use engine::{Engine, EngineOptions, Plan, PlannedSentence, SpeakOptions, Spoken, TextSource, VideoOptions};
+pub use engine::{
+    Closing, Engine, EngineOptions, IdleFace, Plan, PlannedSentence, Receipt, Session, SessionOptions, SpeakOptions,
+    Spoken, TextSource, VideoOptions,
+};
 pub use error::{Error, Result};
 
 /// The README's example, as a test.

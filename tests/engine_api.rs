@@ -61,6 +61,9 @@ const TEXT: &str = "Hello, I am your assistant. What can I do for you today?\n\n
 fn engine_and_its_results_cross_threads() {
     fn check<T: Send + Sync>() {}
     check::<Engine>();
+    check::<paravox::Session>();
+    #[cfg(feature = "playback")]
+    check::<paravox::playback::Player>();
     check::<paravox::Plan>();
     check::<Error>();
     check::<SpeakOptions>();

@@ -10,12 +10,17 @@ mod defaults;
 mod engine_api;
 // MP4 files read by FFmpeg: tracks, times, pictures, sound.
 mod mp4;
+// Live output on a sound server and a virtual screen.
+#[cfg(feature = "playback")]
+mod playback;
 // Pace, pitch, volume, pauses and melody as they are heard.
 mod prosody;
 // The README, the help and ARCHITECTURE.md say what is so.
 mod readme;
 // The same bytes on any number of threads.
 mod repeatable;
+// Text that comes in pieces: sessions, cancelling, receipts.
+mod session;
 // Files that `paravox speak` writes.
 mod speak;
 // What goes to stdout while it is being made, and programs that are killed.

@@ -55,6 +55,7 @@ fn film(path: &Path, wrong: &Wrong) {
             end_sample: sample(end),
             text: text.into(),
             source,
+            chars: None,
         };
         let (start, end) = (phonemes[0].1, phonemes.last().unwrap().2);
         let text = ["Mama"; 9].join(" ");

@@ -1,9 +1,11 @@
 //! Cues as JSON: `sentences`, `words`, `phonemes`, `visemes` and `marks`, each with its time in seconds (6 digits) and in PCM
-//! samples, and the bytes of the source text that it says.
+//! samples, and the place in the source text that it says: `source` in bytes of its UTF-8, `chars` in characters (Unicode
+//! scalar values).
 //!
 //! ```json
 //! {"sample_rate": 24000,
-//!  "words": [{"text": "hello", "start": 0.1, "end": 0.4875, "start_sample": 2400, "end_sample": 11700, "source": [0, 5]}],
+//!  "words": [{"text": "hello", "start": 0.1, "end": 0.4875, "start_sample": 2400, "end_sample": 11700,
+//!             "source": [0, 5], "chars": [0, 5]}],
 //!  "duration": 1.5, "duration_samples": 36000}
 //! ```
 
@@ -34,6 +36,8 @@ struct Entry {
     end_sample: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<[usize; 2]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chars: Option<[usize; 2]>,
 }
 
 impl Entry {
@@ -45,6 +49,7 @@ impl Entry {
             start_sample: cue.start_sample,
             end_sample: cue.end_sample,
             source: cue.source.as_ref().map(|source| [source.start, source.end]),
+            chars: cue.chars.as_ref().map(|chars| [chars.start, chars.end]),
         }
     }
 }
@@ -95,12 +100,13 @@ pub(crate) fn read(bytes: &[u8]) -> serde_json::Result<(u32, Vec<Cue>)> {
     let mut cues = Vec::new();
     for (name, kind) in LISTS {
         let entries: Vec<Entry> = serde_json::from_value(object.remove(name).unwrap_or_else(|| serde_json::json!([])))?;
-        for Entry { text, start_sample, end_sample, source, .. } in entries {
-            if end_sample < start_sample || source.is_some_and(|[start, end]| end < start) {
+        for Entry { text, start_sample, end_sample, source, chars, .. } in entries {
+            let is_backwards = |range: Option<[usize; 2]>| range.is_some_and(|[start, end]| end < start);
+            if end_sample < start_sample || is_backwards(source) || is_backwards(chars) {
                 return Err(serde_json::Error::custom(format!("a cue of {name} ends before it starts")));
             }
-            let source = source.map(|[start, end]| start..end);
-            cues.push(Cue { kind, start_sample, end_sample, text, source });
+            let [source, chars] = [source, chars].map(|range| range.map(|[start, end]| start..end));
+            cues.push(Cue { kind, start_sample, end_sample, text, source, chars });
         }
     }
     Ok((sample_rate, cues))
@@ -121,7 +127,7 @@ mod tests {
         let timeline = Timeline::from_boundaries(vec![0, 2400, 11_701, 36_000]).unwrap();
         let cues = [
             Cue::over(CueKind::Viseme, &timeline, 0..1, "sil"),
-            Cue::over(CueKind::Word, &timeline, 1..2, "h\"i\n").with_source(3..5).shifted(24_000, 100),
+            Cue::over(CueKind::Word, &timeline, 1..2, "h\"i\n").with_source(103..105, 99..101).shifted(24_000),
         ];
         let mut writer = JsonWriter::new(24_000, Vec::new());
         cues.iter().for_each(|cue| writer.push(cue).unwrap());
@@ -131,7 +137,7 @@ mod tests {
             "sample_rate": 24_000, "duration": 2.5, "duration_samples": 60_000,
             "sentences": [], "phonemes": [], "marks": [],
             "words": [{"text": "h\"i\n", "start": 1.1, "end": 1.487542, "start_sample": 26_400, "end_sample": 35_701,
-                "source": [103, 105]}],
+                "source": [103, 105], "chars": [99, 101]}],
             "visemes": [{"text": "sil", "start": 0.0, "end": 0.1, "start_sample": 0, "end_sample": 2400}],
         });
         assert_eq!(written, expected);
@@ -144,7 +150,7 @@ mod tests {
         let mut writer = JsonWriter::new(24_000, Vec::new());
         let timeline = Timeline::from_boundaries(vec![0, 10]).unwrap();
         for index in 0..2000 {
-            let cue = Cue::over(CueKind::Word, &timeline, 0..1, format!("word {index}")).shifted(10 * index, 0);
+            let cue = Cue::over(CueKind::Word, &timeline, 0..1, format!("word {index}")).shifted(10 * index);
             writer.push(&cue).unwrap();
         }
         assert!(writer.lists[1].is_rolled());

@@ -92,6 +92,7 @@ mod tests {
             end_sample: start_sample + 100,
             text: text.into(),
             source,
+            chars: None,
         };
         let mut writer = MarkWriter::new(24_000, Vec::new());
         for cue in [

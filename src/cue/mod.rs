@@ -51,27 +51,28 @@ pub struct Cue {
     pub end_sample: u64,
     /// The word, sentence, phoneme or viseme.
     pub text: String,
-    /// Bytes of the source text that this says, where there are such.
+    /// Bytes of the source text (UTF-8) that this says, where there are such.
     pub source: Option<Range<usize>>,
+    /// The same place in characters: Unicode scalar values, as Rust's `chars` and Python's `str` count.
+    pub chars: Option<Range<usize>>,
 }
 
 impl Cue {
     /// The cue of some symbols of a timeline, in the timeline's own time.
     pub fn over(kind: CueKind, timeline: &Timeline, symbols: Range<usize>, text: impl Into<String>) -> Self {
         let span = timeline.span(symbols);
-        Self { kind, start_sample: span.start, end_sample: span.end, text: text.into(), source: None }
+        Self { kind, start_sample: span.start, end_sample: span.end, text: text.into(), source: None, chars: None }
     }
 
-    /// Adds the bytes of the source text that the cue says.
-    pub fn with_source(self, source: Range<usize>) -> Self {
-        Self { source: Some(source), ..self }
+    /// Adds the bytes and the characters of the source text that the cue says.
+    pub fn with_source(self, source: Range<usize>, chars: Range<usize>) -> Self {
+        Self { source: Some(source), chars: Some(chars), ..self }
     }
 
-    /// The cue of a sentence that starts at PCM sample `start_sample` of the file and at byte `source_start` of the text.
-    pub fn shifted(mut self, start_sample: u64, source_start: usize) -> Self {
+    /// The cue of a sentence that starts at PCM sample `start_sample` of the file.
+    pub fn shifted(mut self, start_sample: u64) -> Self {
         self.start_sample += start_sample;
         self.end_sample += start_sample;
-        self.source = self.source.map(|source| source.start + source_start..source.end + source_start);
         self
     }
 }

@@ -1,12 +1,14 @@
 //! The engine: text in, speech and a talking face out.
 
 mod options;
-mod paragraphs;
 mod plan;
 mod planner;
 mod prosody;
 mod sentence;
+mod session;
 mod speak;
+mod text_queue;
+mod text_source;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,16 +17,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::Device;
 
 pub use options::{SpeakOptions, VideoOptions};
-pub use paragraphs::TextSource;
 pub use plan::{Plan, PlannedSentence, Spoken};
+pub use session::{Closing, IdleFace, Receipt, Session, SessionOptions};
+pub use text_source::TextSource;
 
 use crate::error::{Error, Result};
 use crate::face::{Compositor, FaceAsset};
-use crate::sink::Sink;
+use crate::sink::{NullSink, Sink};
 use crate::text::{FrontEnd, FrontEndOptions, UserLexicon};
-use crate::timeline::SAMPLE_RATE;
+use crate::timeline::{Fps, SAMPLE_RATE};
 use crate::voice::{LipsIdentity, LipsNets, MANIFEST_FILE, Package, VoiceEntry, VoiceNets};
 use planner::Planner;
+use session::MotionLog;
 use speak::Drawing;
 
 /// What an engine is made of.
@@ -67,27 +71,35 @@ pub struct Engine {
 }
 
 /// A voice in memory.
-struct Voice {
+pub(crate) struct Voice {
     package: Package,
     nets: VoiceNets,
     lips: Option<LipsNets>,
 }
 
 /// A face in memory, as the lips of one voice see it.
-struct Face {
+pub(crate) struct Face {
     identity: LipsIdentity,
     compositor: Compositor,
 }
 
 /// Who says a sentence, and with pictures the face as that voice's lips know it.
 #[derive(Clone)]
-struct Role {
+pub(crate) struct Role {
     voice: Arc<Voice>,
     face: Option<Arc<Face>>,
 }
 
+impl Role {
+    /// What draws the face; `None` for sound alone.
+    fn drawing<'a>(&'a self, fps: Fps, log: Option<&'a MotionLog>) -> Option<Drawing<'a>> {
+        let (lips, face) = (self.voice.lips.as_ref()?, self.face.as_ref()?);
+        Some(Drawing { lips, identity: &face.identity, compositor: &face.compositor, fps, log })
+    }
+}
+
 /// The voices of a text: the one that was asked for, and those that its SSML names.
-struct Cast {
+pub(crate) struct Cast {
     lead: Role,
     others: Vec<(String, Role)>,
 }
@@ -184,19 +196,40 @@ impl Engine {
         options: &SpeakOptions,
         sink: &mut dyn Sink,
     ) -> Result<Spoken> {
-        let mut source = text.into();
+        let spoken = self.perform(text.into(), options, None, sink)?;
+        if spoken.sentences == 0 { Err(Planner::nothing_to_say()) } else { Ok(spoken) }
+    }
+
+    /// Speaks a text that may turn out to have no words.
+    fn perform(
+        &self,
+        mut source: TextSource<'_>,
+        options: &SpeakOptions,
+        log: Option<&MotionLog>,
+        sink: &mut dyn Sink,
+    ) -> Result<Spoken> {
         let cast = self.cast(&mut source, options)?;
         let planner = Planner::new(&self.front_end, &cast, options, &mut source)?;
-        let drawing = match (&options.video, &cast.lead) {
-            (Some(video), Role { voice, face: Some(face) }) => voice.lips.as_ref().map(|lips| Drawing {
-                lips,
-                identity: &face.identity,
-                compositor: &face.compositor,
-                fps: video.fps,
-            }),
-            _ => None,
-        };
+        let drawing = options.video.as_ref().and_then(|video| cast.lead.drawing(video.fps, log));
         speak::speak(planner, drawing, options, sink)
+    }
+
+    /// Reads all that speaking with these options needs and speaks a word to nobody, so that the first real sentence is as
+    /// quick as all others.
+    ///
+    /// # Errors
+    /// As [`Engine::speak`].
+    pub fn warm(&self, options: &SpeakOptions) -> Result<()> {
+        let options = SpeakOptions { length_s: None, ..options.clone() };
+        self.speak("Warm.", &options, &mut NullSink::new()).map(|_| ())
+    }
+
+    /// The face of some options when nothing is said; `None` where they ask for no pictures.
+    ///
+    /// # Errors
+    /// As [`Engine::speak`].
+    pub fn idle_face(&self, options: &SpeakOptions) -> Result<Option<IdleFace>> {
+        IdleFace::new(&self.role(options.voice.as_deref(), options)?)
     }
 
     /// Reads an SSML document, and the voices and the face that the text needs.
@@ -204,7 +237,7 @@ impl Engine {
         let lead = self.role(options.voice.as_deref(), options)?;
         source.read_ssml(&self.front_end)?;
         let mut others: Vec<(String, Role)> = Vec::new();
-        for name in source.sentences().iter().filter_map(|sentence| sentence.voice.as_ref()) {
+        for name in source.passages().iter().filter_map(|passage| passage.voice.as_ref()) {
             if !others.iter().any(|(other, _)| other == name) {
                 others.push((name.clone(), self.role(Some(name), options)?));
             }

@@ -1,15 +1,14 @@
 //! Text to planned sentences, one at a time: symbols, states, durations, boundaries.
 //!
-//! Only one paragraph of text and one sentence of states are held, so a text of any length passes in constant memory.
+//! Only the sentence at hand is held, so a text of any length passes in constant memory.
 
 use std::collections::VecDeque;
-use std::io::BufRead;
 
 use super::Cast;
 use super::options::SpeakOptions;
-use super::paragraphs::{Paragraphs, TextSource};
 use super::prosody::{Gaps, direct, part_break};
 use super::sentence::Sentence;
+use super::text_source::{Sentences, TextSource};
 use crate::error::{Error, Result};
 use crate::text::{FrontEnd, Passage, TextError};
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
@@ -22,8 +21,8 @@ pub(crate) struct Planner<'a> {
     front_end: &'a FrontEnd,
     cast: &'a Cast,
     options: &'a SpeakOptions,
-    paragraphs: Paragraphs<Box<dyn BufRead + Send + 'a>>,
-    /// Sentences of the current paragraph, or of a whole document.
+    source: Sentences<'a>,
+    /// Pieces of the current sentence, or of a whole document.
     queue: VecDeque<Passage>,
     /// The silence that the next sentence opens with, where a break was asked for before it.
     opening_s: Option<f64>,
@@ -74,13 +73,13 @@ impl<'a> Planner<'a> {
         options: &'a SpeakOptions,
         source: &'a mut TextSource<'_>,
     ) -> Result<Self> {
-        let queue: VecDeque<Passage> = source.sentences().to_vec().into();
+        let queue: VecDeque<Passage> = source.passages().to_vec().into();
         let opening_s = queue.front().and_then(|first| first.break_before_s);
         Ok(Self {
             front_end,
             cast,
             options,
-            paragraphs: source.paragraphs()?,
+            source: source.sentences()?,
             queue,
             opening_s,
             sentences: 0,
@@ -108,10 +107,10 @@ impl<'a> Planner<'a> {
                     return Ok(Some(sentence));
                 }
             }
-            let Some(paragraph) = self.paragraphs.next().transpose()? else { return Ok(None) };
-            let mut whole = Passage::plain(&paragraph.text, paragraph.offset);
-            whole.starts_paragraph = self.sentences > 0 && !paragraph.goes_on;
-            self.queue.extend(self.front_end.passages(&whole));
+            let Some(mut sentence) = self.source.next(self.front_end)? else { return Ok(None) };
+            // No silence before the first words.
+            sentence.starts_paragraph &= self.sentences > 0;
+            self.queue.extend(self.front_end.passages(&sentence));
         }
     }
 

@@ -51,10 +51,13 @@ impl Sentence {
     pub(crate) fn cues(&self) -> Vec<Cue> {
         let symbols = self.symbols();
         let sentence = Cue::over(CueKind::Sentence, &self.timeline, self.said(), self.passage.shown().trim());
-        let mut cues = vec![sentence.with_source(self.passage.source(0..self.passage.text().len()))];
+        let sourced = |cue: Cue, text: Range<usize>| {
+            cue.with_source(self.passage.source(text.clone()), self.passage.source_chars(text))
+        };
+        let mut cues = vec![sourced(sentence, 0..self.passage.text().len())];
         for word in &self.directed.utterance.words {
             let cue = Cue::over(CueKind::Word, &self.timeline, word.symbols.clone(), &*word.text);
-            cues.push(cue.with_source(self.passage.source(word.source.clone())));
+            cues.push(sourced(cue, word.source.clone()));
         }
         for (symbol, name) in &self.directed.marks {
             cues.push(Cue::over(CueKind::Mark, &self.timeline, *symbol..*symbol, &**name));
@@ -63,7 +66,7 @@ impl Sentence {
             cues.push(Cue::over(CueKind::Phoneme, &self.timeline, i..i + 1, symbol.phoneme.ipa()));
         }
         cues.extend(self.visemes.cues(symbols.iter().map(|symbol| symbol.phoneme), &self.timeline));
-        let mut cues: Vec<Cue> = cues.into_iter().map(|cue| cue.shifted(self.start_sample, 0)).collect();
+        let mut cues: Vec<Cue> = cues.into_iter().map(|cue| cue.shifted(self.start_sample)).collect();
         cues.sort_by_key(|cue| (cue.start_sample, cue.kind as u8));
         cues
     }

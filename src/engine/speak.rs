@@ -1,8 +1,10 @@
-//! Speech and pictures of a text, pushed into a sink.
+//! Speech and pictures of a text, pushed into a sink as they are made.
 //!
 //! Three threads work at once: one plans and voices sentences, one draws their pictures, and the caller's feeds the sink.
 //! They are tied by channels that hold little, so memory stays bounded and the next sentence is made while the sink
-//! encodes this one. What is made depends on the text, the options and the seed alone, never on which thread was faster.
+//! encodes this one. Sound comes in pieces and pictures in batches, the first of each sentence short, so that what is heard
+//! and seen first does not wait for the rest. What is made depends on the text, the options and the seed alone, never on
+//! which thread was faster.
 
 use std::sync::Arc;
 
@@ -13,18 +15,22 @@ use super::options::SpeakOptions;
 use super::plan::Spoken;
 use super::planner::Planner;
 use super::sentence::Sentence;
+use super::session::MotionLog;
 use crate::error::{Error, Result};
 use crate::face::Compositor;
 use crate::sink::{Picture, Sink, StreamInfo, VideoInfo};
 use crate::timeline::{Fps, SAMPLE_RATE};
-use crate::voice::{LipsIdentity, LipsNets};
+use crate::voice::{LipsIdentity, LipsNets, PcmStream};
 
-/// Sentences that may wait between two threads.
+/// Sentences that may wait to be drawn.
 const SENTENCES_AHEAD: usize = 2;
+/// Pieces of sound that may wait for the sink, of up to 3.2 s.
+const PIECES_AHEAD: usize = 6;
 /// Pictures that may wait for the sink: the largest data by far.
 const PICTURES_AHEAD: usize = 8;
-/// Mouths drawn in one run of the image decoder.
-const PICTURES_AT_ONCE: usize = 25;
+/// Mouths drawn in a sentence's first run of the image decoder; each further run draws twice as many, up to the most.
+const FIRST_PICTURES: usize = 1;
+const MOST_PICTURES: usize = 16;
 
 /// What draws a face: nets, the face as they know it, and the picture that the mouth is set into.
 #[derive(Clone, Copy)]
@@ -33,6 +39,8 @@ pub(crate) struct Drawing<'a> {
     pub(crate) identity: &'a LipsIdentity,
     pub(crate) compositor: &'a Compositor,
     pub(crate) fps: Fps,
+    /// Where the motion of each video frame is noted, for whoever may have to close the mouth.
+    pub(crate) log: Option<&'a MotionLog>,
 }
 
 impl<'a> Drawing<'a> {
@@ -48,26 +56,40 @@ impl<'a> Drawing<'a> {
     }
 }
 
-/// A sentence with its sound.
-struct Voiced {
-    sentence: Arc<Sentence>,
-    pcm: Vec<f32>,
+/// A sentence to be drawn. Its channel closes when its first sound is made: until then one picture is enough, and the
+/// processor is for the sound.
+type ToDraw = (Arc<Sentence>, Receiver<()>);
+
+/// A sentence, then its sound.
+enum Voiced {
+    Sentence(Arc<Sentence>),
+    Pcm(Vec<f32>),
 }
 
-/// Speaks all sentences of `planner` into `sink`, which the caller finishes.
+/// Speaks all sentences of `planner` into `sink`, which the caller finishes; nothing is pushed where there are none.
 pub(crate) fn speak(
     planner: Planner<'_>,
     drawing: Option<Drawing<'_>>,
     options: &SpeakOptions,
     sink: &mut dyn Sink,
 ) -> Result<Spoken> {
-    let (voiced_in, voiced) = bounded(SENTENCES_AHEAD);
+    let (voiced_in, voiced) = bounded(PIECES_AHEAD);
     let (to_draw_in, to_draw) = bounded(SENTENCES_AHEAD);
     let (pictures_in, pictures) = bounded(PICTURES_AHEAD);
     std::thread::scope(|scope| {
-        scope.spawn(move || voice_sentences(planner, options, drawing.is_some().then_some(to_draw_in), voiced_in));
+        scope.spawn(move || {
+            let to_draw = drawing.is_some().then_some(to_draw_in);
+            if let Err(error) = voice_sentences(planner, options, to_draw, &voiced_in) {
+                // Nobody listens where the sink has failed: that error is the one to report.
+                let _ = voiced_in.send(Err(error));
+            }
+        });
         if let Some(drawing) = drawing {
-            scope.spawn(move || draw_sentences(drawing, options, to_draw, pictures_in));
+            scope.spawn(move || {
+                if let Err(error) = draw_sentences(drawing, options, to_draw, &pictures_in) {
+                    let _ = pictures_in.send(Err(error));
+                }
+            });
         }
         // Should the sink fail, both receivers drop here, the threads' next send fails, and they end.
         feed(voiced, pictures, drawing, options, sink)
@@ -78,76 +100,90 @@ pub(crate) fn speak(
 fn voice_sentences(
     planner: Planner<'_>,
     options: &SpeakOptions,
-    to_draw: Option<Sender<Arc<Sentence>>>,
-    voiced: Sender<Result<Voiced>>,
-) {
+    to_draw: Option<Sender<ToDraw>>,
+    voiced: &Sender<Result<Voiced>>,
+) -> Result<()> {
     for sentence in planner {
-        let result = sentence.and_then(|sentence| {
-            let sentence = Arc::new(sentence);
-            if let Some(to_draw) = &to_draw {
-                // The drawing thread ends early only after it has reported its own error.
-                let _ = to_draw.send(sentence.clone());
+        let sentence = Arc::new(sentence?);
+        let (first_sound, waits) = bounded(0);
+        let mut first_sound = Some(first_sound);
+        if let Some(to_draw) = &to_draw {
+            // The drawing thread ends early only after it has reported its own error.
+            let _ = to_draw.send((sentence.clone(), waits));
+        }
+        if voiced.send(Ok(Voiced::Sentence(sentence.clone()))).is_err() {
+            return Ok(());
+        }
+        let seed = sentence_seed(options.seed, sentence.index);
+        let voice = &sentence.role.voice.nets;
+        for pcm in PcmStream::new(voice, &sentence.states, &sentence.timeline, sentence.contour(), seed) {
+            let pcm = pcm?;
+            first_sound.take_if(|_| !pcm.is_empty());
+            if voiced.send(Ok(Voiced::Pcm(pcm))).is_err() {
+                return Ok(());
             }
-            let seed = sentence_seed(options.seed, sentence.index);
-            let contour = sentence.contour();
-            let voice = &sentence.role.voice.nets;
-            let pcm = voice.pcm(&sentence.states, &sentence.timeline, contour.as_ref(), seed)?;
-            Ok(Voiced { sentence, pcm })
-        });
-        let failed = result.is_err();
-        if voiced.send(result).is_err() || failed {
-            return;
         }
     }
+    Ok(())
 }
 
 /// Draws the video frames of each sentence, and those that remain up to the end of the stream.
 fn draw_sentences(
     drawing: Drawing<'_>,
     options: &SpeakOptions,
-    sentences: Receiver<Arc<Sentence>>,
-    pictures: Sender<Result<Picture>>,
-) {
-    let run = || -> Result<()> {
-        let (mut end_sample, mut next) = (0, 0);
-        for sentence in sentences {
-            let drawing = drawing.played_by(&sentence.role);
-            let motion =
-                drawing.lips.motion(&sentence.states, sentence.symbols(), &sentence.timeline, drawing.identity)?;
-            end_sample = sentence.end_sample();
-            let video_frames = drawing.fps.video_frames_between(sentence.start_sample, end_sample, SAMPLE_RATE);
-            next = video_frames.end;
-            let moments: Vec<Vec<f32>> = video_frames
-                .map(|k| {
-                    let position = drawing.fps.video_frame_sample(k, SAMPLE_RATE) - sentence.start_sample as f64;
-                    motion.at(position / f64::from(SAMPLE_RATE))
-                })
-                .collect();
-            if !draw(drawing, &moments, &pictures)? {
-                return Ok(());
-            }
+    sentences: Receiver<ToDraw>,
+    pictures: &Sender<Result<Picture>>,
+) -> Result<()> {
+    let (mut end_sample, mut next) = (0, 0);
+    for (sentence, first_sound) in sentences {
+        let drawing = drawing.played_by(&sentence.role);
+        let mut motion =
+            drawing.lips.motion(&sentence.states, sentence.symbols(), &sentence.timeline, drawing.identity)?;
+        end_sample = sentence.end_sample();
+        let video_frames = drawing.fps.video_frames_between(sentence.start_sample, end_sample, SAMPLE_RATE);
+        next = video_frames.end;
+        let moments = video_frames.map(|k| {
+            let position = drawing.fps.video_frame_sample(k, SAMPLE_RATE) - sentence.start_sample as f64;
+            motion.at(position / f64::from(SAMPLE_RATE))
+        });
+        if !draw(drawing, moments, &first_sound, pictures)? {
+            return Ok(());
         }
-        let (_, total) = options.end_of(end_sample);
-        let rest: Vec<Vec<f32>> = (next..total).map(|_| drawing.identity.rest()).collect();
-        draw(drawing, &rest, &pictures)?;
-        Ok(())
-    };
-    if let Err(error) = run() {
-        // Nobody listens where the sink has failed: that error is the one to report.
-        let _ = pictures.send(Err(error));
     }
+    let (_, total) = options.end_of(end_sample);
+    let rest = (next..total).map(|_| Ok(drawing.identity.rest()));
+    // Nothing to wait for: its sender is gone.
+    let (_, no_sound) = bounded(0);
+    draw(drawing, rest, &no_sound, pictures)?;
+    Ok(())
 }
 
 /// `false` where nobody listens any more.
-fn draw(drawing: Drawing<'_>, motion: &[Vec<f32>], pictures: &Sender<Result<Picture>>) -> Result<bool> {
-    for batch in motion.chunks(PICTURES_AT_ONCE) {
-        for mouth in drawing.lips.draw(batch, drawing.identity)? {
+fn draw(
+    drawing: Drawing<'_>,
+    mut motion: impl Iterator<Item = Result<Vec<f32>>>,
+    first_sound: &Receiver<()>,
+    pictures: &Sender<Result<Picture>>,
+) -> Result<bool> {
+    let mut count = FIRST_PICTURES;
+    loop {
+        let batch = motion.by_ref().take(count).collect::<Result<Vec<_>>>()?;
+        if batch.is_empty() {
+            return Ok(true);
+        }
+        count = (2 * count).min(MOST_PICTURES);
+        let mouths = drawing.lips.draw(&batch, drawing.identity)?;
+        if let Some(log) = drawing.log {
+            log.extend(batch);
+        }
+        for mouth in mouths {
             if pictures.send(Ok(drawing.compositor.compose(&mouth))).is_err() {
                 return Ok(false);
             }
         }
+        // Closed, from then on.
+        let _ = first_sound.recv();
     }
-    Ok(true)
 }
 
 /// Pushes cues, then sound and pictures in step.
@@ -160,19 +196,21 @@ fn feed(
 ) -> Result<Spoken> {
     let mut spoken = Spoken::default();
     for part in voiced {
-        let Voiced { sentence, pcm } = part?;
-        if spoken.sentences == 0 {
-            sink.begin(&stream_info(drawing))?;
+        match part? {
+            Voiced::Sentence(sentence) => {
+                if spoken.sentences == 0 {
+                    sink.begin(&stream_info(drawing))?;
+                }
+                for cue in sentence.cues() {
+                    sink.cue(&cue)?;
+                }
+                spoken.sentences += 1;
+            }
+            Voiced::Pcm(pcm) => feed_pcm(&mut spoken, &pcm, &pictures, drawing, sink)?,
         }
-        for cue in sentence.cues() {
-            sink.cue(&cue)?;
-        }
-        let end_sample = sentence.end_sample();
-        feed_until(&mut spoken, &pcm, end_sample, &pictures, drawing, sink)?;
-        spoken.sentences += 1;
     }
     if spoken.sentences == 0 {
-        return Err(Planner::nothing_to_say());
+        return Ok(spoken);
     }
     let (end_sample, video_frames) = options.end_of(spoken.pcm_samples);
     let silence = vec![0.0; (end_sample - spoken.pcm_samples) as usize];
@@ -186,18 +224,20 @@ fn feed(
 }
 
 /// Each picture follows the sound of its own moment, so that a sink that plays is never short of sound.
-fn feed_until(
+fn feed_pcm(
     spoken: &mut Spoken,
     pcm: &[f32],
-    end_sample: u64,
     pictures: &Receiver<Result<Picture>>,
     drawing: Option<Drawing<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<()> {
     let start_sample = spoken.pcm_samples;
+    let end_sample = start_sample + pcm.len() as u64;
     let push = |spoken: &mut Spoken, sink: &mut dyn Sink, until: u64| {
         let range = (spoken.pcm_samples - start_sample) as usize..(until - start_sample) as usize;
-        sink.pcm(&pcm[range])?;
+        if !range.is_empty() {
+            sink.pcm(&pcm[range])?;
+        }
         spoken.pcm_samples = until;
         Ok::<_, Error>(())
     };
@@ -217,7 +257,7 @@ fn next_picture(pictures: &Receiver<Result<Picture>>) -> Result<Picture> {
     pictures.recv().unwrap_or_else(|_| Err(Error::Synthesis("the drawing thread has ended".to_string())))
 }
 
-fn stream_info(drawing: Option<Drawing<'_>>) -> StreamInfo {
+pub(crate) fn stream_info(drawing: Option<Drawing<'_>>) -> StreamInfo {
     let video = drawing.map(|Drawing { compositor, fps, .. }| {
         let [width, height] = compositor.size();
         VideoInfo { width, height, fps }

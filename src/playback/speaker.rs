@@ -1,76 +1,76 @@
 //! The sound device: a cpal stream whose data callback pulls from a queue through rodio's rate and channel conversion.
 
-use super::PlaybackError;
-use super::clock::{ClockMark, ClockWriter};
-use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, FromSample, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig};
-use crossbeam_channel::Receiver;
-use rodio::source::UniformSourceIterator;
 use std::num::NonZero;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// PCM travels to the callback in blocks of fixed size and by value, so the real-time thread neither allocates nor frees.
-pub(super) const BLOCK: usize = 240;
+use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
+use cpal::{
+    BufferSize, FromSample, HostId, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig, SupportedStreamConfig,
+};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rodio::source::UniformSourceIterator;
 
-/// A block of PCM; the last one of an utterance may be filled in part.
-pub(super) struct PcmBlock {
-    pub(super) pcm: [f32; BLOCK],
-    pub(super) filled: usize,
-}
+use super::PlaybackError;
+use super::clock::{ClockMark, ClockWriter};
+use super::queue::QueueSource;
+use crate::timeline::SAMPLE_RATE;
 
-/// What the callback tells of itself.
-#[derive(Default)]
-pub(super) struct SpeakerState {
-    /// The device is gone: nobody reads the queue any more.
-    pub(super) lost: AtomicBool,
-    /// Callbacks that found the queue empty in the middle of speech.
-    pub(super) underruns: AtomicU64,
-}
+/// The part of a second that the device asks for at once. The default of some hosts is seconds long; an assistant that is
+/// interrupted must fall silent at once.
+const BUFFERS_PER_SECOND: u32 = 100;
 
 /// An open sound device; dropping it closes the stream.
 pub(super) struct Speaker {
-    stream: cpal::Stream,
+    _stream: cpal::Stream,
+    host: HostId,
+    lost: Receiver<String>,
 }
 
 impl Speaker {
-    /// Opens a device and starts to play what comes out of `queue` (mono, `sample_rate`).
+    /// Opens a device and starts to play what comes out of `source`. A device that is opened again is looked for where it
+    /// was found.
     pub(super) fn open(
         name: Option<&str>,
-        sample_rate: u32,
-        queue: Receiver<PcmBlock>,
-        clock: ClockWriter,
-        state: Arc<SpeakerState>,
+        host: Option<HostId>,
+        source: QueueSource,
+        clock: Arc<ClockWriter>,
     ) -> Result<Self, PlaybackError> {
-        let device = find_device(name)?;
-        let supported = device.default_output_config()?;
+        quieten();
+        let host = match host {
+            Some(id) => cpal::host_from_id(id)?,
+            None => cpal::default_host(),
+        };
+        let device = find_device(&host, name)?;
+        let supported = best_config(&device)?;
         let config = StreamConfig {
             channels: supported.channels(),
             sample_rate: supported.sample_rate(),
-            // The default of some hosts is seconds long; an assistant that is interrupted must fall silent at once.
-            buffer_size: BufferSize::Fixed(1024),
+            // A power of two suits all devices.
+            buffer_size: BufferSize::Fixed((supported.sample_rate() / BUFFERS_PER_SECOND).next_power_of_two()),
         };
-        let source = QueueSource { queue, block: None, at: 0, pulled: Arc::default(), rate: non_zero(sample_rate) };
-        let open = |config| match supported.sample_format() {
-            SampleFormat::F32 => build::<f32>(&device, config, source, clock, state),
-            SampleFormat::I32 => build::<i32>(&device, config, source, clock, state),
-            SampleFormat::I16 => build::<i16>(&device, config, source, clock, state),
-            SampleFormat::U16 => build::<u16>(&device, config, source, clock, state),
-            SampleFormat::U8 => build::<u8>(&device, config, source, clock, state),
+        let (losing, lost) = bounded(1);
+        let stream = match supported.sample_format() {
+            SampleFormat::F32 => build::<f32>(&device, config, source, clock, losing),
+            SampleFormat::I32 => build::<i32>(&device, config, source, clock, losing),
+            SampleFormat::I16 => build::<i16>(&device, config, source, clock, losing),
+            SampleFormat::U16 => build::<u16>(&device, config, source, clock, losing),
+            SampleFormat::U8 => build::<u8>(&device, config, source, clock, losing),
             _ => Err(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig).into()),
-        };
-        let stream = open(config)?;
+        }?;
         stream.play()?;
-        Ok(Self { stream })
+        Ok(Self { _stream: stream, host: host.id(), lost })
     }
 
-    pub(super) fn pause(&self) -> Result<(), PlaybackError> {
-        Ok(self.stream.pause()?)
+    /// Where the device was found.
+    pub(super) fn host(&self) -> HostId {
+        self.host
     }
 
-    pub(super) fn resume(&self) -> Result<(), PlaybackError> {
-        Ok(self.stream.play()?)
+    /// Why the device is gone, once it is.
+    pub(super) fn lost(&self) -> Option<String> {
+        self.lost.try_recv().ok()
     }
 }
 
@@ -80,11 +80,11 @@ impl Speaker {
 ///
 /// [`PlaybackError::Device`] where the host cannot list them.
 pub fn output_devices() -> Result<Vec<String>, PlaybackError> {
+    quieten();
     Ok(cpal::default_host().output_devices()?.map(|device| device.to_string()).collect())
 }
 
-fn find_device(name: Option<&str>) -> Result<cpal::Device, PlaybackError> {
-    let host = cpal::default_host();
+fn find_device(host: &cpal::Host, name: Option<&str>) -> Result<cpal::Device, PlaybackError> {
     let found = match name {
         None => host.default_output_device(),
         Some(name) => host.output_devices()?.find(|device| device.to_string() == name),
@@ -92,90 +92,56 @@ fn find_device(name: Option<&str>) -> Result<cpal::Device, PlaybackError> {
     found.ok_or_else(|| PlaybackError::NoDevice(name.map(str::to_owned)))
 }
 
+/// The device's own configuration, but at the rate of the speech where it takes that: sound servers convert rates better
+/// than rodio, which draws straight lines between PCM samples.
+fn best_config(device: &cpal::Device) -> Result<SupportedStreamConfig, PlaybackError> {
+    let default = device.default_output_config()?;
+    let fits = |range: &cpal::SupportedStreamConfigRange| {
+        range.channels() == default.channels() && range.sample_format() == default.sample_format()
+    };
+    let at_own_rate =
+        device.supported_output_configs()?.filter(fits).find_map(|range| range.try_with_sample_rate(SAMPLE_RATE));
+    Ok(at_own_rate.unwrap_or(default))
+}
+
+/// From now on alsa-lib says nothing on stderr of what this thread does: its errors are returned and told once.
+fn quieten() {
+    #[cfg(target_os = "linux")]
+    let _ = alsa::Output::local_error_handler();
+}
+
 fn build<T: SizedSample + FromSample<f32>>(
     device: &cpal::Device,
     config: StreamConfig,
     source: QueueSource,
-    clock: ClockWriter,
-    state: Arc<SpeakerState>,
+    clock: Arc<ClockWriter>,
+    losing: Sender<String>,
 ) -> Result<cpal::Stream, PlaybackError> {
     let channels = NonZero::new(config.channels).ok_or(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
-    let pulled = Arc::clone(&source.pulled);
-    let mut converted = UniformSourceIterator::new(source, channels, non_zero(config.sample_rate));
-    let on_error = {
-        let state = Arc::clone(&state);
-        move |error: cpal::Error| {
-            let passing = matches!(
-                error.kind(),
-                cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged
-            );
-            if !passing {
-                state.lost.store(true, Ordering::Release);
-            }
+    let rate = NonZero::new(config.sample_rate).ok_or(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
+    let control = source.control.clone();
+    let mut converted = UniformSourceIterator::new(source, channels, rate);
+    let on_error = move |error: cpal::Error| {
+        let is_passing = matches!(
+            error.kind(),
+            cpal::ErrorKind::Xrun | cpal::ErrorKind::RealtimeDenied | cpal::ErrorKind::DeviceChanged
+        );
+        if !is_passing {
+            // One report is enough.
+            let _ = losing.try_send(error.to_string());
         }
     };
     let on_data = move |buffer: &mut [T], info: &OutputCallbackInfo| {
         let now = Instant::now();
-        let start = pulled.load(Ordering::Relaxed);
+        let start = control.handed_out.load(Ordering::Acquire);
         for slot in buffer.iter_mut() {
             *slot = T::from_sample(converted.next().unwrap_or(0.0));
         }
-        let end = pulled.load(Ordering::Relaxed);
+        let end = control.handed_out.load(Ordering::Acquire);
         let timestamp = info.timestamp();
         let latency = timestamp.playback.checked_duration_since(timestamp.callback).unwrap_or_default();
         clock.mark(ClockMark { audible: now + latency, start, end });
-        let wanted = buffer.len() / usize::from(channels.get());
-        if end > 0 && end - start < (wanted as u64) / 4 {
-            state.underruns.fetch_add(1, Ordering::Relaxed);
-        }
+        control.end_call();
     };
     Ok(device.build_output_stream(config, on_data, on_error, Some(Duration::from_secs(5)))?)
-}
-
-fn non_zero(rate: u32) -> NonZero<u32> {
-    NonZero::new(rate).unwrap_or(NonZero::<u32>::MIN)
-}
-
-/// The queue as a rodio source: mono, never ending; silence where nothing is queued, which does not count as content.
-struct QueueSource {
-    queue: Receiver<PcmBlock>,
-    block: Option<PcmBlock>,
-    at: usize,
-    /// PCM samples of content handed out so far; only the data callback's thread touches it, the atomic lets it look inside.
-    pulled: Arc<AtomicU64>,
-    rate: NonZero<u32>,
-}
-
-impl Iterator for QueueSource {
-    type Item = f32;
-
-    fn next(&mut self) -> Option<f32> {
-        if self.block.as_ref().is_none_or(|block| self.at >= block.filled) {
-            self.block = self.queue.try_recv().ok();
-            self.at = 0;
-        }
-        let Some(block) = &self.block else { return Some(0.0) };
-        let value = block.pcm[self.at];
-        self.at += 1;
-        self.pulled.fetch_add(1, Ordering::Relaxed);
-        Some(value)
-    }
-}
-
-impl rodio::Source for QueueSource {
-    fn current_span_len(&self) -> Option<usize> {
-        None
-    }
-
-    fn channels(&self) -> NonZero<u16> {
-        NonZero::<u16>::MIN
-    }
-
-    fn sample_rate(&self) -> NonZero<u32> {
-        self.rate
-    }
-
-    fn total_duration(&self) -> Option<Duration> {
-        None
-    }
 }

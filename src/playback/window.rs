@@ -1,36 +1,65 @@
-//! The window: the newest picture whose time has come, and nothing queued behind it.
+//! The window: the stage's picture of this moment, and the keys.
 
-use super::PlaybackError;
-use super::live::{LivePlayer, TimedPicture};
-use crate::sink::Picture;
-use softbuffer::{Context, Surface};
 use std::num::NonZero;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use softbuffer::{Context, Surface};
 use winit::application::ApplicationHandler;
 use winit::dpi::PhysicalSize;
 use winit::event::{ElementState, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
-use winit::keyboard::{Key, NamedKey};
+use winit::keyboard::{Key as WinitKey, NamedKey};
 use winit::window::{Window, WindowId};
+
+use super::PlaybackError;
+use super::stage::Stage;
+use crate::sink::Picture;
 
 /// How often the clock is asked whether the next picture is due: well under the 16.7 ms of a 60 Hz screen.
 const POLL: Duration = Duration::from_millis(4);
 
-/// Shows the pictures of a session until all has been heard or the window is closed. Space pauses, escape and q stop.
+/// A key that the window understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Key {
+    /// Space: pause or go on.
+    Space,
+    /// Escape: stop.
+    Escape,
+    /// The letter q, or the button that closes the window.
+    Quit,
+    /// The arrow to the right: skip the sentence.
+    Right,
+}
+
+/// Shows the picture of a stage until `goes_on` says no. It is called every few milliseconds, with a key where one was
+/// pressed.
 ///
-/// Runs on the calling thread, which must be the main thread on some systems.
+/// Runs on the calling thread, which must be the main thread on all systems but Linux, and can be called once in a process.
 ///
 /// # Errors
 /// [`PlaybackError::Window`] where no window can be opened.
-pub fn show(player: &LivePlayer, title: &str) -> Result<(), PlaybackError> {
-    let event_loop = EventLoop::new().map_err(window_error)?;
-    let mut app = App { player, title, window: None, next: None, shown: None, paused: false, failure: None };
+pub fn show(stage: &Stage, title: &str, goes_on: impl FnMut(Option<Key>) -> bool) -> Result<(), PlaybackError> {
+    let event_loop = event_loop().map_err(window_error)?;
+    let mut app = App { stage, title, goes_on, window: None, shown: None, failure: None };
     event_loop.run_app(&mut app).map_err(window_error)?;
     match app.failure {
         Some(failure) => Err(failure),
         None => Ok(()),
     }
+}
+
+fn event_loop() -> Result<EventLoop<()>, winit::error::EventLoopError> {
+    let mut builder = EventLoop::builder();
+    #[cfg(target_os = "linux")]
+    {
+        use winit::platform::{wayland, x11};
+        x11::EventLoopBuilderExtX11::with_any_thread(&mut builder, true);
+        wayland::EventLoopBuilderExtWayland::with_any_thread(&mut builder, true);
+    }
+    builder.build()
 }
 
 fn window_error(error: impl std::fmt::Display) -> PlaybackError {
@@ -39,17 +68,16 @@ fn window_error(error: impl std::fmt::Display) -> PlaybackError {
 
 type WindowSurface = Surface<Rc<Window>, Rc<Window>>;
 
-struct App<'a> {
-    player: &'a LivePlayer,
+struct App<'a, F> {
+    stage: &'a Stage,
     title: &'a str,
+    goes_on: F,
     window: Option<(Rc<Window>, WindowSurface)>,
-    next: Option<TimedPicture>,
-    shown: Option<Picture>,
-    paused: bool,
+    shown: Option<Arc<Picture>>,
     failure: Option<PlaybackError>,
 }
 
-impl App<'_> {
+impl<F: FnMut(Option<Key>) -> bool> App<'_, F> {
     fn open(&mut self, event_loop: &ActiveEventLoop, width: u32, height: u32) -> Result<(), PlaybackError> {
         let attributes =
             Window::default_attributes().with_title(self.title).with_inner_size(PhysicalSize::new(width, height));
@@ -60,27 +88,6 @@ impl App<'_> {
         Ok(())
     }
 
-    /// Takes the newest picture that is due; those before it came too late and are dropped.
-    fn advance(&mut self) -> bool {
-        let position = self.player.position();
-        let mut changed = false;
-        loop {
-            if self.next.is_none() {
-                self.next = self.player.pictures().try_recv().ok();
-            }
-            match self.next.take() {
-                Some(timed) if timed.from_sample <= position => {
-                    self.shown = Some(timed.picture);
-                    changed = true;
-                }
-                later => {
-                    self.next = later;
-                    return changed;
-                }
-            }
-        }
-    }
-
     fn draw(&mut self) -> Result<(), PlaybackError> {
         let (Some((window, surface)), Some(picture)) = (&mut self.window, &self.shown) else { return Ok(()) };
         let size = window.inner_size();
@@ -89,6 +96,27 @@ impl App<'_> {
         let mut buffer = surface.buffer_mut().map_err(window_error)?;
         blit(picture, &mut buffer, size.width as usize, size.height as usize);
         buffer.present().map_err(window_error)
+    }
+
+    /// Opens the window with the first picture, and asks for a redraw where there is a new one.
+    fn advance(&mut self, event_loop: &ActiveEventLoop) -> Result<(), PlaybackError> {
+        let Some(picture) = self.stage.picture() else { return Ok(()) };
+        if self.window.is_none() {
+            self.open(event_loop, picture.width, picture.height)?;
+        }
+        let is_new = self.shown.as_ref().is_none_or(|shown| !Arc::ptr_eq(shown, &picture));
+        self.shown = Some(picture);
+        if let (true, Some((window, _))) = (is_new, &self.window) {
+            window.request_redraw();
+        }
+        Ok(())
+    }
+
+    fn end_with(&mut self, event_loop: &ActiveEventLoop, outcome: Result<(), PlaybackError>) {
+        if let Err(failure) = outcome {
+            self.failure = Some(failure);
+            event_loop.exit();
+        }
     }
 }
 
@@ -110,53 +138,38 @@ fn blit(picture: &Picture, target: &mut [u32], width: usize, height: usize) {
     }
 }
 
-impl ApplicationHandler for App<'_> {
+impl<F: FnMut(Option<Key>) -> bool> ApplicationHandler for App<'_, F> {
     fn resumed(&mut self, _event_loop: &ActiveEventLoop) {}
 
     fn window_event(&mut self, event_loop: &ActiveEventLoop, _id: WindowId, event: WindowEvent) {
-        let outcome = match event {
-            WindowEvent::CloseRequested => {
-                self.player.stop();
-                event_loop.exit();
-                Ok(())
+        let key = match event {
+            WindowEvent::RedrawRequested => {
+                let outcome = self.draw();
+                return self.end_with(event_loop, outcome);
             }
-            WindowEvent::RedrawRequested => self.draw(),
-            WindowEvent::KeyboardInput { event, .. } if event.state == ElementState::Pressed => {
+            WindowEvent::CloseRequested => Some(Key::Quit),
+            WindowEvent::KeyboardInput { event, .. } if event.state == ElementState::Pressed && !event.repeat => {
                 match event.logical_key.as_ref() {
-                    Key::Named(NamedKey::Space) => {
-                        self.paused = !self.paused;
-                        self.player.set_paused(self.paused)
-                    }
-                    Key::Named(NamedKey::Escape) | Key::Character("q") => {
-                        self.player.stop();
-                        Ok(())
-                    }
-                    _ => Ok(()),
+                    WinitKey::Named(NamedKey::Space) => Some(Key::Space),
+                    WinitKey::Named(NamedKey::Escape) => Some(Key::Escape),
+                    WinitKey::Named(NamedKey::ArrowRight) => Some(Key::Right),
+                    WinitKey::Character("q" | "Q") => Some(Key::Quit),
+                    _ => None,
                 }
             }
-            _ => Ok(()),
+            _ => None,
         };
-        if let Err(failure) = outcome {
-            self.failure = Some(failure);
-            self.player.stop();
+        if key.is_some() && !(self.goes_on)(key) {
+            event_loop.exit();
         }
     }
 
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
-        if self.player.is_over() {
+        if !(self.goes_on)(None) {
             return event_loop.exit();
         }
-        if let Some(video) = self.player.try_begun().and_then(|info| info.video)
-            && let Err(failure) = self.open(event_loop, video.width, video.height)
-        {
-            self.failure = Some(failure);
-            self.player.stop();
-        }
-        if self.advance()
-            && let Some((window, _)) = &self.window
-        {
-            window.request_redraw();
-        }
+        let outcome = self.advance(event_loop);
+        self.end_with(event_loop, outcome);
         event_loop.set_control_flow(ControlFlow::WaitUntil(Instant::now() + POLL));
     }
 }

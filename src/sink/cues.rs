@@ -102,7 +102,14 @@ mod tests {
             sink.begin(&StreamInfo { sample_rate: 24_000, video: None }).unwrap();
             sink.pcm(&[0.0; 48_000]).unwrap();
             let text = "Hello.".to_owned();
-            let cue = Cue { kind: CueKind::Sentence, start_sample: 0, end_sample: 24_000, text, source: Some(0..6) };
+            let cue = Cue {
+                kind: CueKind::Sentence,
+                start_sample: 0,
+                end_sample: 24_000,
+                text,
+                source: Some(0..6),
+                chars: None,
+            };
             sink.cue(&cue).unwrap();
             assert!(!path.exists());
             sink.finish().unwrap();

@@ -55,6 +55,7 @@ mod tests {
         assert!(matches!(tee.pcm(&[0.25]), Err(SinkError::Closed)));
         drop(tee);
         let events: Vec<Event> = first_events.iter().collect();
-        assert_eq!(events, [Event::Begin(info), Event::Pcm(vec![0.5]), Event::Pcm(vec![0.25])]);
+        let pcm = |start_sample, value| Event::Pcm { start_sample, pcm: vec![value] };
+        assert_eq!(events, [Event::Begin(info), pcm(0, 0.5), pcm(1, 0.25)]);
     }
 }

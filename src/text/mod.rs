@@ -22,7 +22,7 @@ pub mod viseme;
 pub use error::TextError;
 pub(crate) use intonation::rise;
 pub use lexicon::{LexiconError, UserLexicon};
-pub(crate) use passage::{Passage, Style};
+pub(crate) use passage::{Passage, Style, char_count};
 pub(crate) use ssml::LONGEST_BYTES as LONGEST_SSML_BYTES;
 pub use symbol::{INVENTORY, Phoneme, SentenceKind, Stress, Symbol};
 pub(crate) use utterance::Directed;

@@ -53,6 +53,8 @@ pub(super) enum Inline {
 pub(super) struct Origin {
     pub(super) text: Range<usize>,
     pub(super) document: Range<usize>,
+    /// The same in characters of the document.
+    pub(super) chars: Range<usize>,
     /// Byte for byte the same; otherwise all of it comes from all of that.
     pub(super) verbatim: bool,
 }
@@ -80,9 +82,10 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
-    /// Plain text that starts at byte `offset` of the whole.
-    pub(crate) fn plain(text: &str, offset: usize) -> Self {
-        let origin = Origin { text: 0..text.len(), document: offset..offset + text.len(), verbatim: true };
+    /// Plain text that starts at byte `offset` and character `first_char` of the whole.
+    pub(crate) fn plain(text: &str, offset: usize, first_char: usize) -> Self {
+        let (document, chars) = (offset..offset + text.len(), first_char..first_char + char_count(text));
+        let origin = Origin { text: 0..text.len(), document, chars, verbatim: true };
         Self { text: text.to_string(), origins: vec![origin], ..Self::default() }
     }
 
@@ -93,20 +96,44 @@ impl Passage {
 
     /// The bytes of the document that bytes of the text come from.
     pub(crate) fn source(&self, text: Range<usize>) -> Range<usize> {
-        let at = |byte: usize, is_end: bool| {
-            let origin =
-                self.origins.iter().find(|origin| byte < origin.text.end || (is_end && byte == origin.text.end));
-            match origin.or(self.origins.last()) {
-                Some(Origin { text, document, verbatim: true }) => {
-                    document.start + byte.clamp(text.start, text.end) - text.start
-                }
-                Some(Origin { document, .. }) if is_end => document.end,
-                Some(Origin { document, .. }) => document.start,
-                None => 0,
+        let (start, end) = (self.place(text.start, false).0, self.place(text.end, true).0);
+        start..end.max(start)
+    }
+
+    /// The characters of the document that bytes of the text come from.
+    pub(crate) fn source_chars(&self, text: Range<usize>) -> Range<usize> {
+        let (start, end) = (self.place(text.start, false).1, self.place(text.end, true).1);
+        start..end.max(start)
+    }
+
+    /// Byte and character of the document where what is said at a byte of the text begins or ends.
+    fn place(&self, byte: usize, is_end: bool) -> (usize, usize) {
+        let origin = self.origins.iter().find(|origin| byte < origin.text.end || (is_end && byte == origin.text.end));
+        match origin.or(self.origins.last()) {
+            Some(Origin { text, document, chars, verbatim: true }) => {
+                let byte = byte.clamp(text.start, text.end);
+                (document.start + byte - text.start, chars.start + char_count(&self.text[text.start..byte]))
             }
+            Some(Origin { document, chars, .. }) if is_end => (document.end, chars.end),
+            Some(Origin { document, chars, .. }) => (document.start, chars.start),
+            None => (0, 0),
+        }
+    }
+
+    /// Finds the characters of the document whose bytes are known.
+    pub(super) fn count_chars(passages: &mut [Self], document: &str) {
+        let (mut byte, mut char) = (0, 0);
+        let mut at = |place: usize| {
+            if place < byte {
+                (byte, char) = (0, 0);
+            }
+            char += char_count(&document[byte..place]);
+            byte = place;
+            char
         };
-        let start = at(text.start, false);
-        start..at(text.end, true).max(start)
+        for Origin { document, chars, .. } in passages.iter_mut().flat_map(|passage| &mut passage.origins) {
+            *chars = at(document.start)..at(document.end);
+        }
     }
 
     /// The text as people read it, without references.
@@ -170,13 +197,18 @@ impl Passage {
     fn slice(&self, piece: Range<usize>) -> Self {
         let overlap = |text: &Range<usize>| text.start.max(piece.start)..text.end.min(piece.end);
         let origins = self.origins.iter().filter(|origin| overlap(&origin.text).start < overlap(&origin.text).end);
-        let origins = origins.map(|Origin { text, document, verbatim }| {
+        let origins = origins.map(|Origin { text, document, chars, verbatim }| {
             let inner = overlap(text);
-            let document = match verbatim {
-                true => document.start + inner.start - text.start..document.start + inner.end - text.start,
-                false => document.clone(),
+            let (document, chars) = match verbatim {
+                true => {
+                    let first_char = chars.start + char_count(&self.text[text.start..inner.start]);
+                    let start = document.start + inner.start - text.start;
+                    (start..start + inner.len(), first_char..first_char + char_count(&self.text[inner.clone()]))
+                }
+                false => (document.clone(), chars.clone()),
             };
-            Origin { text: inner.start - piece.start..inner.end - piece.start, document, verbatim: *verbatim }
+            let text = inner.start - piece.start..inner.end - piece.start;
+            Origin { text, document, chars, verbatim: *verbatim }
         });
         let mut styles = Vec::new();
         if !self.styles.is_empty() {
@@ -195,6 +227,11 @@ impl Passage {
     }
 }
 
+/// Characters of a text: Unicode scalar values.
+pub(crate) fn char_count(text: &str) -> usize {
+    text.chars().count()
+}
+
 /// The text before the first reference, its number, and the text after it.
 pub(super) fn next_reference(text: &str) -> Option<(&str, usize, &str)> {
     let start = text.find(&format!("[[{REFERENCE}"))?;
@@ -207,19 +244,24 @@ pub(super) fn next_reference(text: &str) -> Option<(&str, usize, &str)> {
 mod tests {
     use super::*;
 
+    /// Of a document in which each character is a byte.
+    fn origin(text: Range<usize>, document: Range<usize>, verbatim: bool) -> Origin {
+        Origin { text, chars: document.clone(), document, verbatim }
+    }
+
     fn passage() -> Passage {
         // The document: `One <b>two</b> &amp; <sub alias="three four">34</sub>.`, its alias from elsewhere.
         let style = Style { rate: 2.0, ..Style::default() };
         Passage {
             text: "One two & three four.".into(),
             origins: vec![
-                Origin { text: 0..4, document: 0..4, verbatim: true },
-                Origin { text: 4..7, document: 7..10, verbatim: true },
-                Origin { text: 7..8, document: 14..15, verbatim: true },
-                Origin { text: 8..9, document: 15..20, verbatim: false },
-                Origin { text: 9..10, document: 20..21, verbatim: true },
-                Origin { text: 10..20, document: 21..53, verbatim: false },
-                Origin { text: 20..21, document: 53..54, verbatim: true },
+                origin(0..4, 0..4, true),
+                origin(4..7, 7..10, true),
+                origin(7..8, 14..15, true),
+                origin(8..9, 15..20, false),
+                origin(9..10, 20..21, true),
+                origin(10..20, 21..53, false),
+                origin(20..21, 53..54, true),
             ],
             styles: vec![(4, style), (7, Style::default())],
             marks: vec![(0, "a".into()), (8, "b".into()), (21, "c".into())],
@@ -233,7 +275,10 @@ mod tests {
         for (text, document) in [(0..3, 0..3), (4..7, 7..10), (8..9, 15..20), (10..15, 21..53), (16..20, 21..53)] {
             assert_eq!(passage.source(text.clone()), document, "{text:?}");
         }
-        assert_eq!(Passage::plain("abc", 100).source(1..3), 101..103);
+        let plain = Passage::plain("aé😀c", 100, 90);
+        assert_eq!((plain.source(1..7), plain.source_chars(1..7)), (101..107, 91..93));
+        let tail = &plain.cut(&[0..1, 3..8])[1];
+        assert_eq!((tail.source(4..5), tail.source_chars(4..5)), (107..108, 93..94));
     }
 
     #[test]

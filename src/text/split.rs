@@ -15,13 +15,13 @@ const LONGEST: usize = 4 * LONG;
 /// Together they hold all of the text but white space. A full stop ends no sentence inside of a number or an address,
 /// after an abbreviation, or before a small letter. An empty line ends a sentence, a plain line break does not, unless
 /// an item of a list follows.
-pub(super) fn sentences(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+fn sentences(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
-        let start = at + text[at..].find(|c: char| !c.is_whitespace())?;
-        let end = sentence_end(text, start);
-        at = end;
-        Some(start..start + text[start..end].trim_end().len())
+        let range = first_sentence(&text[at..], true)?;
+        let range = at + range.start..at + range.end;
+        at = range.end;
+        Some(range)
     })
 }
 
@@ -61,9 +61,18 @@ fn spoken_len(sentence: &str) -> usize {
     }
 }
 
-/// Where the sentence that begins at `start` ends; beyond `start`.
-fn sentence_end(text: &str, start: usize) -> usize {
-    let rest = &text[start..];
+/// The byte range of the first sentence of `text`; `None` where there is nothing but white space.
+///
+/// Where the text is not `whole` and goes on, `None` also says that it must be known further: a sentence that is returned
+/// is the same whatever follows.
+pub(super) fn first_sentence(text: &str, whole: bool) -> Option<Range<usize>> {
+    let start = text.find(|c: char| !c.is_whitespace())?;
+    let end = start + sentence_end(&text[start..], whole)?;
+    Some(start..start + text[start..end].trim_end().len())
+}
+
+/// Where the sentence that begins `rest` ends, beyond 0; `None` where that depends on text still to come.
+fn sentence_end(rest: &str, whole: bool) -> Option<usize> {
     // The best places so far to cut a sentence that turns out too long.
     let (mut comma, mut space) = (None, None);
     let mut speakable = false;
@@ -71,80 +80,127 @@ fn sentence_end(text: &str, start: usize) -> usize {
     for (at, sign) in rest.char_indices() {
         let after = at + sign.len_utf8();
         let tail = &rest[after..];
-        if rest[at..].starts_with("[[")
-            && rest[at..].get(..LONG.min(rest.len() - at)).is_none_or(|near| near.contains("]]"))
-        {
+        if opens_inline(&rest[at..], whole)? {
             inline = true;
         } else if rest[..after].ends_with("]]") {
             inline = false;
         }
         speakable |= sign.is_alphanumeric();
         if !inline {
-            if speakable && ends_here(rest, at, sign) {
-                return start + with_closing_junk(rest, after);
+            if (speakable || sign == '\n') && ends_here(rest, at, sign, speakable, whole)? {
+                return with_closing_junk(rest, after, whole);
             }
-            if sign.is_whitespace() && at > LONG / 2 && !inside_number(&rest[..at], tail) {
+            if sign.is_whitespace() && at > LONG / 2 && !inside_number(&rest[..at], tail, whole)? {
                 let pause = rest[..at].ends_with([',', ';', ':', '—', '–', ')']);
                 if pause { comma = Some(after) } else { space = Some(after) }
             }
         }
         let cut = comma.or(space).unwrap_or(after);
         if after >= LONGEST || (after >= LONG && cut < after) {
-            return start + cut;
+            return Some(cut);
         }
     }
-    text.len()
+    whole.then_some(rest.len())
 }
 
-/// Whether a sentence ends with the sign at `at`.
-fn ends_here(rest: &str, at: usize, sign: char) -> bool {
+/// Whether phonemes in `[[...]]` begin here: the end must be near, or the brackets are only brackets.
+fn opens_inline(rest: &str, whole: bool) -> Option<bool> {
+    if !whole && rest == "[" {
+        return None;
+    }
+    if !rest.starts_with("[[") {
+        return Some(false);
+    }
+    match rest.get(..LONG.min(rest.len())) {
+        Some(near) if near.contains("]]") => Some(true),
+        _ if !whole && rest.len() < LONG => None,
+        Some(_) => Some(false),
+        // The limit lies inside of a character.
+        None => Some(true),
+    }
+}
+
+/// Whether a sentence ends with the sign at `at`; one without anything `speakable` ends at an empty line alone. `None` where
+/// it depends on text still to come.
+fn ends_here(rest: &str, at: usize, sign: char, speakable: bool, whole: bool) -> Option<bool> {
     let after = &rest[at + sign.len_utf8()..];
     match sign {
         '\n' => {
             let next = after.trim_start_matches([' ', '\t', '\r']);
             let digits = next.bytes().take(4).take_while(u8::is_ascii_digit).count();
+            if !whole && (next.len() == digits && digits < 4 || digits > 0 && next[digits..] == *".") {
+                return None;
+            }
             let item = next.starts_with(['-', '*', '•', '#'])
                 || ((1..4).contains(&digits) && next[digits..].starts_with(". "));
-            next.starts_with('\n') || item
+            Some(next.starts_with('\n') || (item && speakable))
         }
-        '\u{2029}' | '。' | '！' | '？' | '｡' => true,
-        '.' | '?' | '!' | '…' => is_mark_of_end(rest, at, sign, after),
+        '\u{2029}' | '。' | '！' | '？' | '｡' => Some(true),
+        '.' | '?' | '!' | '…' => is_mark_of_end(rest, at, sign, after, whole),
         // The marks that end the sentence may stand inside of quotes and brackets.
         '"' | '”' | '’' | '\'' | ')' | ']' | '»' => {
             let inner = rest[..at].trim_end_matches(['"', '”', '’', '\'', ')', ']', '»']);
             let Some(mark) = inner.chars().next_back().filter(|c| matches!(c, '.' | '?' | '!' | '…')) else {
-                return false;
+                return Some(false);
             };
-            is_mark_of_end(rest, inner.len() - mark.len_utf8(), mark, after)
+            is_mark_of_end(rest, inner.len() - mark.len_utf8(), mark, after, whole)
         }
-        _ => false,
+        _ => Some(false),
     }
 }
 
 /// Whether a mark at `at`, with `after` behind it and any closing quotes, ends a sentence.
-fn is_mark_of_end(rest: &str, at: usize, mark: char, after: &str) -> bool {
+fn is_mark_of_end(rest: &str, at: usize, mark: char, after: &str, whole: bool) -> Option<bool> {
+    if after.is_empty() && !whole {
+        return None;
+    }
     if !after.is_empty() && !after.starts_with(char::is_whitespace) {
-        return false;
+        return Some(false);
     }
     let next = after.trim_start();
-    let continues = next
-        .trim_start_matches(['"', '“', '‘', '\'', '('])
-        .starts_with(|c: char| c.is_lowercase() || c == ',' || c == ';');
-    if continues {
-        return false;
+    let word = next.trim_start_matches(['"', '“', '‘', '\'', '(']);
+    if word.is_empty() && !whole {
+        return None;
     }
-    mark != '.' || !ends_abbreviation(&rest[..=at], next)
+    if word.starts_with(|c: char| c.is_lowercase() || c == ',' || c == ';') {
+        return Some(false);
+    }
+    if mark != '.' {
+        return Some(true);
+    }
+    let abbreviation = |next: &str| ends_abbreviation(&rest[..=at], next);
+    let is_cut = !whole && next.chars().all(char::is_alphabetic);
+    // After some abbreviations it depends on which word follows: one that opens sentences or another.
+    if is_cut && next.starts_with(char::is_uppercase) && abbreviation("The") != abbreviation("Army") {
+        return None;
+    }
+    Some(!abbreviation(next))
 }
 
 /// Whether a space stands between two groups of digits.
-fn inside_number(before: &str, after: &str) -> bool {
-    before.ends_with(|c: char| c.is_ascii_digit()) && after.starts_with(|c: char| c.is_ascii_digit())
+fn inside_number(before: &str, after: &str, whole: bool) -> Option<bool> {
+    if !before.ends_with(|c: char| c.is_ascii_digit()) {
+        return Some(false);
+    }
+    (whole || !after.is_empty()).then(|| after.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The end of the sentence with what follows it, if nothing can be said there any more: "Bye. 😀".
-fn with_closing_junk(rest: &str, end: usize) -> usize {
-    let junk = rest[end..].char_indices().take(LONG).find(|(_, c)| c.is_alphanumeric());
-    if junk.is_none() && rest.len() - end < LONG { rest.len() } else { end }
+/// The end of the sentence with what follows it in its paragraph, if nothing can be said there any more: "Bye. 😀".
+fn with_closing_junk(rest: &str, end: usize, whole: bool) -> Option<usize> {
+    // A line end that has ended the sentence may begin the empty line.
+    let end = rest[..end].trim_end_matches('\n').len().max(end - 1);
+    let tail = &rest[end..];
+    let word = tail.find(char::is_alphanumeric);
+    let paragraph = tail.match_indices('\n').map(|(at, _)| at).find(|at| {
+        let next = tail[at + 1..].trim_start_matches([' ', '\t', '\r']);
+        next.starts_with('\n')
+    });
+    match (word, paragraph) {
+        (word, Some(paragraph)) if paragraph < word.unwrap_or(LONG).min(LONG) => Some(end + paragraph),
+        (Some(_), _) => Some(end),
+        (None, _) if tail.len() >= LONG => Some(end),
+        (None, _) => whole.then_some(rest.len()),
+    }
 }
 
 #[cfg(test)]
@@ -203,6 +259,48 @@ mod tests {
         assert!(parts >= 100_000 / LONGEST);
     }
 
+    /// The sentences of a text that comes piece by piece, each taken as soon as it is certain.
+    fn streamed(pieces: &[&str]) -> Vec<String> {
+        let (mut text, mut found) = (String::new(), Vec::new());
+        for piece in pieces {
+            text.push_str(piece);
+            while let Some(range) = first_sentence(&text, false) {
+                found.push(text[range.clone()].to_string());
+                text.drain(..range.end);
+            }
+        }
+        while let Some(range) = first_sentence(&text, true) {
+            found.push(text[range.clone()].to_string());
+            text.drain(..range.end);
+        }
+        found
+    }
+
+    #[test]
+    fn a_sentence_is_certain_as_soon_as_the_next_word_shows_it() {
+        for (text, certain) in [
+            ("Hello.", None),
+            ("Hello. ", None),
+            ("Hello. H", Some("Hello.")),
+            ("Hello. (", None),
+            ("Is it? I", Some("Is it?")),
+            ("Wait... w", None),
+            ("It costs 3.", None),
+            ("Ask Dr. S", None),
+            ("Ask Dr. Smith. N", Some("Ask Dr. Smith.")),
+            ("In the U.S. T", None),
+            ("In the U.S. The", None),
+            ("In the U.S. The ", Some("In the U.S.")),
+            ("In the U.S. Army ", None),
+            ("A title\n", None),
+            ("A title\n\n", Some("A title")),
+            ("Buy:\n1", None),
+            ("Buy:\n1. ", Some("Buy:")),
+        ] {
+            assert_eq!(first_sentence(text, false).map(|range| &text[range]), certain, "{text:?}");
+        }
+    }
+
     #[test]
     fn what_is_too_long_to_speak_is_cut_at_clauses_or_words_and_nothing_is_lost() {
         for unit in ["one two three four, ", "one two three ", "ünbröken", "——"] {
@@ -221,6 +319,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn text_in_pieces_has_the_sentences_of_the_whole(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    "(Dr|St|No|Inc|U\\.S|e\\.g|p\\.m|Jan|I)?[.?!…]{1,2}[\"'”)]?",
+                    "[ \n]{1,3}", "[A-Za-z]{1,5}", "[0-9]{1,3}", "(The|Army|\\[\\[|\\]\\]|[,;:—*#(“😀é])",
+                ],
+                0..120,
+            ),
+        ) {
+            let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+            let whole = pieces.concat();
+            prop_assert_eq!(streamed(&pieces), split(&whole));
+        }
+
         #[test]
         fn ranges_cover_the_text_in_order(text in "([a-zA-Z0-9.,?! \n\"'…é😀\\[\\]-]|\\PC){0,300}") {
             let mut at = 0;

@@ -79,11 +79,12 @@ impl FrontEnd {
         Ok(Self { user: options.lexicon.unwrap_or_default() })
     }
 
-    /// The byte ranges of the sentences of a text of any length, found as they are asked for.
+    /// The byte range of the first sentence of a text, at most 2,000 bytes long; only white space may stand before it.
     ///
-    /// All of the text but white space is in some range, and the ranges are in order. No range is longer than 2,000 bytes.
-    pub fn sentences<'a>(&self, text: &'a str) -> impl Iterator<Item = Range<usize>> + use<'a> {
-        split::sentences(text)
+    /// `None` where there is nothing but white space. Where the text is not `whole`, because more of it is still to come,
+    /// `None` also says that the sentence might go on; one that is returned is the same whatever follows.
+    pub fn first_sentence(&self, text: &str, whole: bool) -> Option<Range<usize>> {
+        split::first_sentence(text, whole)
     }
 
     /// Normalises and pronounces one sentence.
@@ -95,9 +96,10 @@ impl FrontEnd {
         Ok(self.analyse_with(sentence, &[])?.0)
     }
 
-    /// The pieces of a paragraph of plain text that are spoken in one go.
-    pub(crate) fn passages(&self, paragraph: &Passage) -> Vec<Passage> {
-        paragraph.cut(&split::pieces(paragraph.text()))
+    /// The pieces of a sentence of plain text that are spoken in one go.
+    pub(crate) fn passages(&self, sentence: &Passage) -> Vec<Passage> {
+        let text = sentence.text();
+        sentence.cut(&split::cut_long(text, 0..text.len()).collect::<Vec<_>>())
     }
 
     /// Reads an SSML document.

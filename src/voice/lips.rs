@@ -1,7 +1,5 @@
 //! The lips of one voice, loaded: states on the motion grid to motion, motion to pictures of a mouth.
 
-use std::ops::Range;
-
 use candle_core::{DType, Device, Tensor};
 use paravox_models::config::LipsConfig;
 use paravox_models::identity_encoder::Identity;
@@ -11,8 +9,9 @@ use paravox_models::model::LipsModel;
 use paravox_models::text_encoder::{TextEncoder, TextEncoderConfig};
 
 use super::manifest::VoiceEntry;
+use super::motion::{Motion, Rest};
 use super::mouth::mouth_timeline;
-use super::nets::{VoiceNets, encode, regulated};
+use super::nets::{VoiceNets, encode};
 use super::package::Package;
 use super::weights_file::{ENCODER_KEY, WeightsFile};
 use crate::error::Result;
@@ -38,13 +37,6 @@ pub(crate) struct LipsIdentity {
     prepared: PreparedIdentity,
     /// Motion of a mouth at rest.
     rest: Vec<f32>,
-}
-
-/// Motion of a sentence on its own grid: vector `j` belongs to `j / hz` seconds.
-pub(crate) struct Motion {
-    values: Vec<f32>,
-    width: usize,
-    hz: f64,
 }
 
 impl LipsNets {
@@ -87,43 +79,41 @@ impl LipsNets {
         let (states, _) = voice.states_and_durations(&silence)?;
         let second = u64::from(SAMPLE_RATE);
         let timeline = Timeline::from_boundaries(vec![0, second / 2, second])?;
-        let motion = self.motion_of(&states, &silence, &timeline, &identity)?;
-        let rest = motion.at(0.5);
+        let rest = self.motion_of(&states, &silence, &timeline, &identity)?.at(0.5)?;
         Ok(LipsIdentity { identity, prepared, rest })
     }
 
     /// The motion of a sentence, at rest in its pauses.
-    pub(crate) fn motion(
-        &self,
+    pub(crate) fn motion<'a>(
+        &'a self,
         states: &Tensor,
         symbols: &[Symbol],
         timeline: &Timeline,
-        face: &LipsIdentity,
-    ) -> Result<Motion> {
-        let mut motion = self.motion_of(states, symbols, timeline, &face.identity)?;
-        motion.rest_in_pauses(&face.rest, symbols, timeline);
-        Ok(motion)
+        face: &'a LipsIdentity,
+    ) -> Result<Motion<'a>> {
+        let motion = self.motion_of(states, symbols, timeline, &face.identity)?;
+        Ok(Motion { rest: Some(Rest::new(&face.rest, symbols, timeline)), ..motion })
     }
 
-    fn motion_of(
-        &self,
+    fn motion_of<'a>(
+        &'a self,
         states: &Tensor,
         symbols: &[Symbol],
         timeline: &Timeline,
-        identity: &Identity,
-    ) -> Result<Motion> {
+        identity: &'a Identity,
+    ) -> Result<Motion<'a>> {
         // The grid of the training: motion vector `j` belongs to `j / hz` seconds, and there is one beyond the end.
         let count = (timeline.total_s() * self.motion_hz) as usize + 2;
         let moments = (0..count).map(|j| j as f64 / self.motion_hz + self.lead_s);
         let mouth = mouth_timeline(symbols, timeline)?;
         let places: Vec<Place> = moments.map(|moment| mouth.place_at_seconds(moment)).collect();
-        let visemes: Vec<u32> = places.iter().map(|place| viseme::of(symbols[place.symbol].phoneme).id()).collect();
-        let visemes = Tensor::from_vec(visemes, (1, places.len()), &self.device)?;
-        let own_states = self.encoder.as_ref().map(|encoder| encode(encoder, symbols, &self.device)).transpose()?;
-        let (states, places) = regulated(own_states.as_ref().unwrap_or(states), &places)?;
-        let motion = self.model.motion.forward(&states, Some(&visemes), &places, &identity.vector, &Mode::Eval)?;
-        let width = motion.dim(2)?;
-        Ok(Motion { values: motion.flatten_all()?.to_vec1()?, width, hz: self.motion_hz })
+        let visemes = places.iter().map(|place| viseme::of(symbols[place.symbol].phoneme).id()).collect();
+        let states = match &self.encoder {
+            Some(encoder) => encode(encoder, symbols, &self.device)?,
+            None => states.clone(),
+        };
+        let decoder = &self.model.motion;
+        Ok(Motion { decoder, identity, states, places, visemes, hz: self.motion_hz, rest: None, values: Vec::new() })
     }
 
     /// Draws mouths: RGB crops of 80 x 160 x 3 bytes, one for each motion vector.
@@ -144,57 +134,6 @@ impl LipsIdentity {
     }
 }
 
-impl Motion {
-    /// The motion at a moment of the sentence, between the two nearest vectors.
-    pub(crate) fn at(&self, seconds: f64) -> Vec<f32> {
-        let last = self.values.len() / self.width - 1;
-        let position = (seconds * self.hz).clamp(0.0, last as f64);
-        let before = position as usize;
-        let weight = (position - before as f64) as f32;
-        let row = |i: usize| &self.values[i * self.width..(i + 1) * self.width];
-        row(before).iter().zip(row((before + 1).min(last))).map(|(a, b)| a + weight * (b - a)).collect()
-    }
-
-    /// Rests in the pauses: goes over to `rest` after the last sound before a pause and leaves it in time for the next. At
-    /// the ends of a sentence there is nothing to wait for, so that sentences meet without a jump.
-    fn rest_in_pauses(&mut self, rest: &[f32], symbols: &[Symbol], timeline: &Timeline) {
-        /// Long enough for a mouth to close or to open.
-        const EASE_S: f64 = 0.12;
-        let total_s = timeline.total_s();
-        for run in pauses(symbols) {
-            let span = timeline.span(run.clone());
-            let [start_s, end_s] = [span.start, span.end].map(|sample| sample as f64 / f64::from(SAMPLE_RATE));
-            // A pause at an end of the sentence has one side alone, and rests at the other however short it is.
-            let (opens, closes) = (run.start == 0, run.end == symbols.len());
-            let ease_s = if opens || closes { EASE_S.min(end_s - start_s) } else { EASE_S };
-            let rows = self.values.chunks_exact_mut(self.width).enumerate();
-            for (i, row) in rows.skip((start_s * self.hz) as usize) {
-                let seconds = (i as f64 / self.hz).min(total_s);
-                if seconds > end_s {
-                    break;
-                }
-                let since_sound_s = if opens { f64::INFINITY } else { seconds - start_s };
-                let to_sound_s = if closes { f64::INFINITY } else { end_s - seconds };
-                let share = (since_sound_s.min(to_sound_s) / ease_s).clamp(0.0, 1.0);
-                let weight = (share * share * (3.0 - 2.0 * share)) as f32;
-                for (value, rest) in row.iter_mut().zip(rest) {
-                    *value += weight * (rest - *value);
-                }
-            }
-        }
-    }
-}
-
-/// Runs of pauses among the symbols of a sentence.
-fn pauses(symbols: &[Symbol]) -> impl Iterator<Item = Range<usize>> {
-    let mut at = 0;
-    let runs = symbols.chunk_by(|a, b| a.phoneme.is_pause() == b.phoneme.is_pause()).map(move |run| {
-        at += run.len();
-        (run[0].phoneme.is_pause(), at - run.len()..at)
-    });
-    runs.filter_map(|(is_pause, run)| is_pause.then_some(run))
-}
-
 /// (3, pixels) in 0..1 to (pixels, 3) bytes.
 fn interleave(image: &[f32], pixels: usize) -> Vec<u8> {
     let byte = |value: f32| (value * 255.0 + 0.5) as u8;
@@ -210,42 +149,46 @@ fn interleave(image: &[f32], pixels: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::{FrontEnd, FrontEndOptions};
+    use crate::timeline::HOP_LENGTH;
+    use crate::voice::nets::regulated;
 
+    /// The definition: the motion decoder over the whole grid at once.
     #[test]
-    fn motion_is_read_between_its_vectors() {
-        let motion = Motion { values: vec![0.0, 10.0, 2.0, 20.0, 4.0, 0.0], width: 2, hz: 50.0 };
-        assert_eq!(motion.at(0.0), [0.0, 10.0]);
-        assert_eq!(motion.at(0.02), [2.0, 20.0]);
-        let between = motion.at(0.01);
-        assert!((between[0] - 1.0).abs() < 1e-5 && (between[1] - 15.0).abs() < 1e-4);
-        assert_eq!((motion.at(-1.0), motion.at(9.0)), (vec![0.0, 10.0], vec![4.0, 0.0]));
-    }
+    fn motion_in_blocks_equals_one_pass_and_rests_at_both_ends() -> Result<()> {
+        let package = Package::built_in()?;
+        let entry = &package.manifest().voices[0];
+        let voice = VoiceNets::load(&package, entry, &Device::Cpu)?;
+        let lips = LipsNets::load(&package, entry, &voice, &Device::Cpu)?.expect("the voice has lips");
+        let face = package.face(&package.manifest().faces[0])?;
+        let face = lips.identity(&face.crop_rgb, &voice)?;
+        let front_end = FrontEnd::new(FrontEndOptions::default()).expect("the front end needs no file");
+        let text =
+            "A mouth that moves for as long as this sentence lasts needs several blocks of motion, at least four.";
+        let symbols = front_end.analyse(text).expect("these are words").symbols;
+        let (states, durations) = voice.states_and_durations(&symbols)?;
+        let timeline = Timeline::from_mel_frames(&durations, HOP_LENGTH, 1.0)?;
 
-    /// Motion of 1 in half a second or more, resting at 0.
-    fn rested(symbols: &[Symbol], boundaries: Vec<u64>) -> Motion {
-        let timeline = Timeline::from_boundaries(boundaries).unwrap();
-        let mut motion = Motion { values: vec![1.0; 600], width: 1, hz: 500.0 };
-        motion.rest_in_pauses(&[0.0], symbols, &timeline);
-        motion
-    }
+        let mut motion = lips.motion_of(&states, &symbols, &timeline, &face.identity)?;
+        let (hz, count) = (motion.hz, motion.places.len());
+        let visemes = Tensor::from_slice(&motion.visemes, (1, count), &Device::Cpu)?;
+        let (regulated, places) = regulated(&motion.states, &motion.places)?;
+        let vector = &face.identity.vector;
+        let whole = lips.model.motion.forward(&regulated, Some(&visemes), &places, vector, &Mode::Eval)?;
+        let whole: Vec<Vec<f32>> = whole.squeeze(0)?.to_vec2()?;
+        assert!(count > 200);
+        for (j, expected) in whole.iter().enumerate() {
+            let got = motion.at(j as f64 / hz)?;
+            let worst = got.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-4, "vector {j}: {worst}");
+        }
 
-    #[test]
-    fn motion_rests_in_pauses_and_only_there() {
-        let pause = Symbol::pause(Phoneme::Silence, SentenceKind::Statement);
-        let sound = Symbol { phoneme: Phoneme::Aa, ..pause };
-        let at = |motion: &Motion, moments: &[f64]| moments.iter().map(|&s| motion.at(s)[0]).collect::<Vec<_>>();
-        // Silence, sound, a long pause of two symbols, sound, a short silence; 24,000 PCM samples a second.
-        let symbols = [pause, sound, pause, pause, sound, pause];
-        let motion = rested(&symbols, vec![0, 4800, 9600, 12_000, 16_800, 21_600, 22_800]);
-        assert_eq!(at(&motion, &[0.0, 0.04, 0.07]), [0.0; 3], "at rest until the first sound is near");
-        assert_eq!(at(&motion, &[0.2, 0.3, 0.4, 0.71, 0.8, 0.89]), [1.0; 6], "free while there is sound");
-        assert_eq!(at(&motion, &[0.53, 0.55, 0.57]), [0.0; 3], "at rest in the pause");
-        assert!((at(&motion, &[0.46])[0] - 0.5).abs() < 1e-6, "half closed half way");
-        assert!(at(&motion, &[0.95])[0] < 1e-6, "at rest at the end");
-
-        let short = rested(&[sound, pause, sound], vec![0, 4800, 6000, 14_400]);
-        assert!(short.at(0.225)[0] > 0.8, "no time to close in 50 ms");
-        assert!(rested(&[sound; 3], vec![0, 4800, 9600, 14_400]).values.iter().all(|value| *value == 1.0));
+        let mut motion = lips.motion(&states, &symbols, &timeline, &face)?;
+        assert_eq!(motion.at(0.0)?, face.rest());
+        let end = motion.at(timeline.total_s())?;
+        let from_rest = |vector: &[f32]| vector.iter().zip(&face.rest).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(from_rest(&end) < 0.05 && from_rest(&motion.at(1.0)?) > 0.3);
+        Ok(())
     }
 
     #[test]

@@ -6,27 +6,26 @@ use paravox_models::length_regulator::{PLACE_FEATURES, place_features, regulate}
 use paravox_models::mode::Mode;
 use paravox_models::model::VoiceModel;
 use paravox_models::text_encoder::TextEncoder;
+use paravox_vocoder::Vocoder;
 use paravox_vocoder::fourier::{FourierConfig, FourierVocoder};
-use paravox_vocoder::{Features, Vocoder};
 
-use super::contour::Contour;
 use super::manifest::VoiceEntry;
 use super::package::Package;
 use super::weights_file::WeightsFile;
 use crate::error::{Error, Result};
 use crate::text::Symbol;
-use crate::timeline::{HOP_LENGTH, Place, SAMPLE_RATE, Timeline};
+use crate::timeline::{HOP_LENGTH, Place, SAMPLE_RATE};
 
 /// A duration of a symbol beyond this many mel frames (10 s) is a fault of the weights, not speech.
 const LONGEST_SYMBOL_MEL_FRAMES: f32 = 800.0;
 
 /// A voice's text encoder, duration predictor, mel decoder and vocoder.
 pub(crate) struct VoiceNets {
-    model: VoiceModel,
-    vocoder: Box<dyn Vocoder>,
+    pub(super) model: VoiceModel,
+    pub(super) vocoder: Box<dyn Vocoder>,
     device: Device,
     /// Which of the model's voices speaks, (1) u32.
-    speaker: Tensor,
+    pub(super) speaker: Tensor,
     /// Width of the text encoder's states.
     pub(crate) state_width: usize,
 }
@@ -78,35 +77,6 @@ impl VoiceNets {
             Err(Error::Synthesis("the voice predicts a symbol without end: its weights are broken".to_string()))
         }
     }
-
-    /// The PCM of a sentence, exactly as long as its timeline.
-    pub(crate) fn pcm(
-        &self,
-        states: &Tensor,
-        timeline: &Timeline,
-        contour: Option<&Contour>,
-        seed: u64,
-    ) -> Result<Vec<f32>> {
-        let (regulated, places) = regulated(states, &timeline.mel_places())?;
-        let output = self.model.mel.forward(&regulated, &places, Some(&self.speaker), &Mode::Eval)?;
-        let mel: Vec<f32> = output.mel.flatten_all()?.to_vec1()?;
-        let log_f0: Vec<f32> = output.log_f0.flatten_all()?.to_vec1()?;
-        let voicing: Vec<f32> = output.voicing_logit.flatten_all()?.to_vec1()?;
-        let f0_hz = log_f0.iter().zip(&voicing).map(|(log_f0, logit)| if *logit > 0.0 { log_f0.exp() } else { 0.0 });
-        let n_mels = output.mel.dim(2)?;
-        let mut f0_hz: Vec<f32> = f0_hz.collect();
-        if let Some(contour) = contour {
-            contour.bend(&mut f0_hz, 0);
-        }
-        let features = Features::new(n_mels, mel, f0_hz).map_err(synthesis)?;
-        let mut pcm = self.vocoder.synthesise(&features, seed).map_err(synthesis)?;
-        // The last mel frame may reach beyond the end of the sentence, which lies in silence.
-        pcm.truncate(timeline.total_samples() as usize);
-        if let Some(contour) = contour {
-            contour.scale(&mut pcm, 0);
-        }
-        Ok(pcm)
-    }
 }
 
 /// The states (1, S, D) that a text encoder gives the symbols of one sentence.
@@ -126,8 +96,4 @@ pub(crate) fn regulated(states: &Tensor, places: &[Place]) -> Result<(Tensor, Te
         places.iter().flat_map(|place| place_features(place.since_start_s, place.to_end_s)).collect();
     let features = Tensor::from_vec(features, (1, places.len(), PLACE_FEATURES), device)?;
     Ok((regulate(states, &index)?, features))
-}
-
-fn synthesis(error: paravox_vocoder::VocoderError) -> Error {
-    Error::Synthesis(error.to_string())
 }

@@ -162,5 +162,8 @@ fn cue_json(cue: &Cue) -> Value {
     if let Some(source) = &cue.source {
         object["source"] = json!([source.start, source.end]);
     }
+    if let Some(chars) = &cue.chars {
+        object["chars"] = json!([chars.start, chars.end]);
+    }
     object
 }

@@ -2,6 +2,8 @@
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "playback")]
+use std::{fs::File, io::BufRead};
 
 use clap::{Args, ValueEnum};
 use paravox::cue::{CueFormat, VisemeSet};
@@ -19,7 +21,7 @@ pub(crate) struct SpeechArgs {
     file: Option<PathBuf>,
     /// The text is SSML, a <speak> document: pauses, pace, pitch, volume, voices, how words are said
     #[arg(long)]
-    ssml: bool,
+    pub(crate) ssml: bool,
     /// A voice of `paravox voices`, the folder of a package, or FOLDER/VOICE
     #[arg(long, value_name = "VOICE")]
     voice: Option<String>,
@@ -124,6 +126,23 @@ impl SpeechArgs {
             options = options.length_s(length);
         }
         options
+    }
+
+    /// The text as it comes, for who speaks it while it is read.
+    #[cfg(feature = "playback")]
+    pub(crate) fn reader(&self) -> paravox::Result<Box<dyn BufRead + Send + '_>> {
+        if self.length.is_some() {
+            return Err(Error::Request("live speech has its natural length: leave --length out".into()));
+        }
+        Ok(match (&self.text, &self.file) {
+            (Some(text), _) if text != "-" => Box::new(text.as_bytes()),
+            (None, Some(path)) if path.as_os_str() != "-" => {
+                let file = File::open(path);
+                let file = file.map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+                Box::new(BufReader::new(file))
+            }
+            _ => Box::new(BufReader::new(std::io::stdin())),
+        })
     }
 
     pub(crate) fn source(&self) -> TextSource<'_> {

@@ -10,7 +10,14 @@ fn cues(symbols: &[(&str, u64)]) -> (Vec<Cue>, u64) {
         let (start_sample, end_sample) = (at, at + ms * 24);
         at = end_sample;
         if !ipa.is_empty() {
-            cues.push(Cue { kind: CueKind::Phoneme, start_sample, end_sample, text: ipa.into(), source: None });
+            cues.push(Cue {
+                kind: CueKind::Phoneme,
+                start_sample,
+                end_sample,
+                text: ipa.into(),
+                source: None,
+                chars: None,
+            });
         }
     }
     (cues, at)

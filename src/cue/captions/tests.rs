@@ -14,13 +14,13 @@ fn say(cues: &mut Vec<Cue>, text: &str, source_start: usize) {
             let from = source_start + offset + (bare.as_ptr() as usize - word.as_ptr() as usize);
             let source = Some(from..from + bare.len());
             let text = bare.to_lowercase();
-            cues.push(Cue { kind: CueKind::Word, start_sample: at, end_sample: at + 6000, text, source });
+            cues.push(Cue { kind: CueKind::Word, start_sample: at, end_sample: at + 6000, text, source, chars: None });
             at += 6000;
         }
     }
     let source = Some(source_start..source_start + text.len());
     let kind = CueKind::Sentence;
-    cues.insert(place, Cue { kind, start_sample, end_sample: at, text: text.to_owned(), source });
+    cues.insert(place, Cue { kind, start_sample, end_sample: at, text: text.to_owned(), source, chars: None });
 }
 
 fn all_captions(cues: &[Cue]) -> Vec<Caption> {
@@ -69,6 +69,7 @@ fn words_of_one_number_stay_together() {
         end_sample: at + 2400,
         text: text.to_owned(),
         source: Some(source),
+        chars: None,
     };
     let cues = [
         Cue {
@@ -77,6 +78,7 @@ fn words_of_one_number_stay_together() {
             end_sample: 9600,
             text: "In 2024!".into(),
             source: Some(10..18),
+            chars: None,
         },
         word("in", 10..12, 0),
         word("twenty", 13..17, 2400),

@@ -87,6 +87,7 @@ impl VisemeSet {
                         end_sample,
                         text: shape.to_owned(),
                         source: None,
+                        chars: None,
                     }),
                 }
             }

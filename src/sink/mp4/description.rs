@@ -92,7 +92,7 @@ mod tests {
     use crate::cue::{CueKind, read_json};
 
     fn cue(kind: CueKind, text: &str, start_sample: u64, end_sample: u64) -> Cue {
-        Cue { kind, start_sample, end_sample, text: text.into(), source: None }
+        Cue { kind, start_sample, end_sample, text: text.into(), source: None, chars: None }
     }
 
     fn mp4_samples(track: &mut Track) -> Vec<(Vec<u8>, u32)> {

@@ -66,7 +66,7 @@ impl Builder {
             Some(last) if verbatim && last.verbatim && last.document.end == document.start => {
                 (last.text.end, last.document.end) = (end, document.end);
             }
-            _ => self.block.origins.push(Origin { text: start..end, document, verbatim }),
+            _ => self.block.origins.push(Origin { text: start..end, document, chars: 0..0, verbatim }),
         }
     }
 
@@ -123,14 +123,15 @@ impl Builder {
         }
     }
 
-    /// The sentences of the document.
-    pub(super) fn finish(mut self) -> Vec<Passage> {
+    /// The sentences of the document, which is as `written`.
+    pub(super) fn finish(mut self, written: &str) -> Vec<Passage> {
         self.end_sentences();
         if let Some(last) = self.sentences.last_mut() {
             last.break_after_s = self.break_s;
             let end = last.text.len();
             last.marks.extend(self.marks.into_iter().map(|name| (end, name)));
         }
+        Passage::count_chars(&mut self.sentences, written);
         self.sentences
     }
 }

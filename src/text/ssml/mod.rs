@@ -74,7 +74,7 @@ pub(super) fn parse(text: &str, user: &UserLexicon) -> Result<Vec<Passage>, Ssml
     attributes(root, &["version"])?;
     let state = State { style: Style::default(), depth: 0, in_paragraph: false, in_sentence: false };
     reader.children(root, state)?;
-    Ok(reader.builder.finish())
+    Ok(reader.builder.finish(document.input_text()))
 }
 
 /// An error at the start of a node.

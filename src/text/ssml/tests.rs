@@ -97,8 +97,8 @@ fn marks_stand_before_what_follows_them() {
 }
 
 #[test]
-fn words_know_their_bytes_of_the_document() {
-    let document = "<speak>A &lt;b&gt; <emphasis>c&amp;d</emphasis> <sub alias=\"etc\">&#8230;</sub> \u{e9}nd.</speak>";
+fn words_know_their_bytes_and_characters_of_the_document() {
+    let document = "<speak><!-- \u{1f600} -->A &lt;b&gt; <emphasis>c&amp;d</emphasis> <sub alias=\"etc\">&#8230;</sub> \u{e9}nd.</speak>";
     let sentence = &read(document).unwrap()[0];
     let directed = front_end().analyse_passage(sentence).unwrap();
     let sources: Vec<&str> =
@@ -106,6 +106,10 @@ fn words_know_their_bytes_of_the_document() {
     assert_eq!(sources.first(), Some(&"A"));
     assert!(sources.contains(&"\u{e9}nd") && sources.contains(&"<sub alias=\"etc\">&#8230;</sub>"), "{sources:?}");
     assert!(sources.contains(&"b"), "{sources:?}");
+    for (word, source) in directed.utterance.words.iter().zip(sources) {
+        let chars = sentence.source_chars(word.source.clone());
+        assert_eq!(document.chars().skip(chars.start).take(chars.len()).collect::<String>(), source);
+    }
 }
 
 #[test]

@@ -1,0 +1,122 @@
+//! The mouth that closes where speech is broken off.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::super::Role;
+use crate::error::Result;
+use crate::sink::Picture;
+use crate::timeline::{Fps, SAMPLE_RATE};
+use crate::voice::{mix, smooth};
+
+/// Time in which an interrupted mouth closes.
+const CLOSING_S: f64 = 0.2;
+/// Video frames whose motion is remembered: more than any player holds ready, a megabyte.
+const MOST_VIDEO_FRAMES: usize = 2000;
+
+/// The motion of the latest video frames that were drawn.
+#[derive(Debug, Default)]
+pub(crate) struct MotionLog(Mutex<Frames>);
+
+#[derive(Debug, Default)]
+struct Frames {
+    /// Number of the first one remembered.
+    first: u64,
+    motion: VecDeque<Vec<f32>>,
+}
+
+impl MotionLog {
+    /// Appends the next video frames.
+    pub(crate) fn extend(&self, motion: Vec<Vec<f32>>) {
+        let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.motion.extend(motion);
+        while frames.motion.len() > MOST_VIDEO_FRAMES {
+            frames.motion.pop_front();
+            frames.first += 1;
+        }
+    }
+
+    fn get(&self, video_frame: u64) -> Option<Vec<f32>> {
+        let frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = usize::try_from(video_frame.checked_sub(frames.first)?).ok()?;
+        frames.motion.get(index).cloned()
+    }
+}
+
+/// The pictures in which a mouth goes to rest, drawn as they are asked for: one for each video frame, none where it is at
+/// rest already. The last one shows the mouth at rest.
+pub struct Closing {
+    role: Role,
+    from: Vec<f32>,
+    fps: Fps,
+    next: u32,
+}
+
+impl Closing {
+    pub(super) fn new(role: &Role, fps: Fps, log: &MotionLog, pcm_samples: u64) -> Option<Self> {
+        let seconds = pcm_samples as f64 / f64::from(SAMPLE_RATE);
+        let from = log.get((seconds * fps.as_f64()) as u64)?;
+        Some(Self { role: role.clone(), from, fps, next: 0 })
+    }
+
+    /// Video frames a second.
+    pub fn fps(&self) -> Fps {
+        self.fps
+    }
+
+    fn pictures(&self) -> u32 {
+        (CLOSING_S * self.fps.as_f64()).ceil().max(1.0) as u32
+    }
+}
+
+impl Iterator for Closing {
+    type Item = Result<Picture>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let count = self.pictures();
+        if self.next >= count {
+            return None;
+        }
+        self.next += 1;
+        let drawing = self.role.drawing(self.fps, None)?;
+        let weight = smooth(f64::from(self.next) / f64::from(count));
+        let mouth = drawing.lips.draw(&[mix(&self.from, &drawing.identity.rest(), weight)], drawing.identity);
+        mouth.map(|mouths| mouths.first().map(|mouth| drawing.compositor.compose(mouth))).transpose()
+    }
+}
+
+/// The face of an engine when nothing is said.
+pub struct IdleFace {
+    still: Arc<Picture>,
+}
+
+impl IdleFace {
+    pub(crate) fn new(role: &Role) -> Result<Option<Self>> {
+        let Some(drawing) = role.drawing(Fps::FPS_25, None) else { return Ok(None) };
+        let mouths = drawing.lips.draw(&[drawing.identity.rest()], drawing.identity)?;
+        let Some(mouth) = mouths.first() else { return Ok(None) };
+        let still = Arc::new(drawing.compositor.compose(mouth));
+        Ok(Some(Self { still }))
+    }
+
+    /// The face `_seconds` after it fell silent: the one place that decides what an idle face does. It holds still.
+    pub fn picture_at(&self, _seconds: f64) -> Arc<Picture> {
+        self.still.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_forgets_what_is_old() {
+        let log = MotionLog::default();
+        for k in 0..3000 {
+            log.extend(vec![vec![k as f32]]);
+        }
+        assert_eq!(log.get(2999), Some(vec![2999.0]));
+        assert_eq!(log.get(1000), Some(vec![1000.0]));
+        assert_eq!((log.get(999), log.get(3000)), (None, None));
+    }
+}

@@ -1,0 +1,82 @@
+//! Which picture is shown at a moment.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::stage::{Shared, TimedPicture};
+use crate::sink::Picture;
+use crate::{Closing, IdleFace};
+
+/// Takes the newest picture that is due; those before it came too late and are dropped. Where speech was broken off the
+/// mouth closes first, and where nothing is said the idle face is shown.
+pub(super) struct Viewer {
+    idle: Option<IdleFace>,
+    idle_since: Option<Instant>,
+    next: Option<TimedPicture>,
+    shown: Option<Arc<Picture>>,
+    closing: Option<Run>,
+}
+
+/// Pictures that are shown by the machine's time.
+struct Run {
+    pictures: Closing,
+    since: Instant,
+    shown: u32,
+}
+
+impl Viewer {
+    pub(super) fn new(idle: Option<IdleFace>) -> Self {
+        Self { idle, idle_since: None, next: None, shown: None, closing: None }
+    }
+
+    pub(super) fn close_mouth(&mut self, pictures: Closing, now: Instant) {
+        self.closing = Some(Run { pictures, since: now, shown: 0 });
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// What to show now; the same `Arc` as before where nothing has changed.
+    pub(super) fn look(&mut self, shared: &Shared, now: Instant) -> Option<Arc<Picture>> {
+        let heard = shared.heard();
+        let mut is_speaking = false;
+        loop {
+            if self.next.is_none() {
+                self.next = shared.pictures.1.try_recv().ok();
+            }
+            match self.next.take() {
+                Some(timed) if shared.is_cut(timed.from.stream) => {}
+                Some(timed) if timed.from <= heard => {
+                    self.shown = Some(Arc::new(timed.picture));
+                    self.idle_since = None;
+                    is_speaking = true;
+                }
+                later => {
+                    self.next = later;
+                    break;
+                }
+            }
+        }
+        if let Some(run) = &mut self.closing {
+            let due = (now.saturating_duration_since(run.since).as_secs_f64() * run.pictures.fps().as_f64()) as u32 + 1;
+            // One at a look: on a machine that is late the mouth closes later, it does not snap shut.
+            if run.shown < due {
+                run.shown += 1;
+                match run.pictures.next() {
+                    Some(Ok(picture)) => self.shown = Some(Arc::new(picture)),
+                    Some(Err(_)) | None => self.closing = None,
+                }
+            }
+            return self.shown.clone();
+        }
+        if !is_speaking
+            && shared.is_idle()
+            && let Some(idle) = &self.idle
+        {
+            let since = *self.idle_since.get_or_insert(now);
+            self.shown = Some(idle.picture_at(now.saturating_duration_since(since).as_secs_f64()));
+        }
+        self.shown.clone()
+    }
+}
