@@ -232,10 +232,11 @@ mod tests {
         let params = Params::new(1, &Device::Cpu);
         let net = SpectrogramDiscriminator::new(params.builder())?;
         let var = Var::from_tensor(&pcm(2, 900))?;
+        // The mean, not a least-squares loss: that is near 3, and f32 would round away a part of its small differences.
         let loss = |pcm: &Tensor| -> Result<Tensor> {
             let mut sum = Tensor::zeros((), candle_core::DType::F32, &Device::Cpu)?;
             for scores in net.forward(pcm)?.scores {
-                sum = (sum + paravox_models::losses::lsgan_generator(&scores)?)?;
+                sum = (sum + scores.mean_all()?)?;
             }
             Ok(sum)
         };
@@ -249,7 +250,7 @@ mod tests {
         let direction = (grad * f64::from(step / norm))?;
         let value = |pcm: Tensor| -> Result<f32> { loss(&pcm)?.to_scalar() };
         let slope = (value((var.as_tensor() + &direction)?)? - value((var.as_tensor() - &direction)?)?) / (2.0 * step);
-        assert!((slope - norm).abs() < 0.03 * norm, "{slope} {norm}");
+        assert!((slope - norm).abs() < 0.01 * norm, "{slope} {norm}");
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! | [`fourier`] | the default vocoder: pulse train and noise filtered in the Fourier domain |
 //! | [`hifigan`] | HiFi-GAN's generator, with the published checkpoints |
 //! | [`stft_loss`] | the loss that trains it |
+//! | [`discriminator`] | the adversary that may join |
 //! | [`error`] | what can go wrong, by what the caller can do |
 
 mod blocks;
