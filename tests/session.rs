@@ -187,7 +187,7 @@ fn an_interrupted_session_knows_what_was_heard_and_closes_the_mouth() {
     assert_eq!(receipt.video_frame, Some((third.end_sample - 1) / 960));
     let closing: Vec<Picture> = session.closing(third.end_sample).unwrap().map(Result::unwrap).collect();
     assert_eq!(closing.len(), 5, "0.2 s");
-    let rest = engine.idle_face(&options).unwrap().unwrap().picture_at(0.0);
+    let rest = engine.idle_face(&options).unwrap().unwrap().picture();
     assert!(closing[4] == *rest && closing[0] != *rest);
     // The first step away from what was shown is the smallest.
     let shown = &made.pictures[receipt.video_frame.unwrap() as usize + 1];

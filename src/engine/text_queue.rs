@@ -118,8 +118,7 @@ impl TextQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves the state whole: no call above can fail halfway.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        super::lock(&self.state)
     }
 }
 

@@ -8,6 +8,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::sync::Mutex;
 use std::time::Instant;
 
+use crate::engine::lock;
+
 /// Content from one data callback: PCM positions and the instant at which the first of them is audible.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClockMark {
@@ -51,7 +53,7 @@ impl AudioClock {
 
     /// The PCM sample that is audible at an instant: monotone over calls.
     pub(super) fn position_at(&self, now: Instant) -> u64 {
-        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut state = lock(&self.state);
         state.pending.extend(self.marks.try_iter());
         while state.pending.len() > 1 && state.pending[1].audible <= now {
             state.pending.pop_front();

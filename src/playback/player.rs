@@ -7,7 +7,8 @@ use crossbeam_channel::Receiver;
 
 use super::PlaybackError;
 use super::queue::Moment;
-use super::stage::{Happening, Output, Stage, lock};
+use super::stage::{Happening, Output, Stage};
+use crate::engine::lock;
 use crate::error::Error;
 use crate::{Engine, Receipt, Session, SessionOptions};
 

@@ -15,6 +15,7 @@ use super::sink::LiveSink;
 use super::viewer::Viewer;
 use crate::IdleFace;
 use crate::cue::Cue;
+use crate::engine::lock;
 use crate::sink::{Picture, SinkError};
 use crate::timeline::SAMPLE_RATE;
 
@@ -358,8 +359,4 @@ impl Shared {
             !matches!(listener.try_send(happening.clone()), Err(crossbeam_channel::TrySendError::Disconnected(_)))
         });
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,6 @@ use crate::{Closing, IdleFace};
 /// mouth closes first, and where nothing is said the idle face is shown.
 pub(super) struct Viewer {
     idle: Option<IdleFace>,
-    idle_since: Option<Instant>,
     next: Option<TimedPicture>,
     shown: Option<Arc<Picture>>,
     closing: Option<Run>,
@@ -26,7 +25,7 @@ struct Run {
 
 impl Viewer {
     pub(super) fn new(idle: Option<IdleFace>) -> Self {
-        Self { idle, idle_since: None, next: None, shown: None, closing: None }
+        Self { idle, next: None, shown: None, closing: None }
     }
 
     pub(super) fn close_mouth(&mut self, pictures: Closing, now: Instant) {
@@ -49,7 +48,6 @@ impl Viewer {
                 Some(timed) if shared.is_cut(timed.from.stream) => {}
                 Some(timed) if timed.from <= heard => {
                     self.shown = Some(Arc::new(timed.picture));
-                    self.idle_since = None;
                     is_speaking = true;
                 }
                 later => {
@@ -74,8 +72,7 @@ impl Viewer {
             && shared.is_idle()
             && let Some(idle) = &self.idle
         {
-            let since = *self.idle_since.get_or_insert(now);
-            self.shown = Some(idle.picture_at(now.saturating_duration_since(since).as_secs_f64()));
+            self.shown = Some(idle.picture());
         }
         self.shown.clone()
     }

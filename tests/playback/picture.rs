@@ -26,7 +26,7 @@ fn the_window_shows_the_face_and_keys_pause_and_stop() {
     // What is seen is the face: outside of the mouth it is the still picture of the same face.
     let engine = Arc::new(Engine::with_defaults().unwrap());
     let options = SpeakOptions::new().video(VideoOptions::new());
-    let still = engine.idle_face(&options).unwrap().unwrap().picture_at(0.0);
+    let still = engine.idle_face(&options).unwrap().unwrap().picture();
     let (width, height, shown) = screen.window().unwrap();
     assert_eq!((width, height), (still.width, still.height));
     let top = 3 * width as usize * (height as usize / 4);

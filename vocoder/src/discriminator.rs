@@ -119,16 +119,6 @@ struct CompressedSpectrogram {
     hop_length: usize,
 }
 
-impl CompressedSpectrogram {
-    fn windows(&self, length: usize) -> usize {
-        length / self.hop_length + 1
-    }
-
-    fn start(&self, window: usize) -> isize {
-        (window * self.hop_length) as isize - (self.fft.n_fft / 2) as isize
-    }
-}
-
 impl CustomOp1 for CompressedSpectrogram {
     fn name(&self) -> &'static str {
         "compressed-spectrogram"
@@ -139,7 +129,7 @@ impl CustomOp1 for CompressedSpectrogram {
         let &[batch, length] = layout.dims() else {
             bail!("the discriminator needs PCM (B, N), not {:?}", layout.dims())
         };
-        let (windows, bins) = (self.windows(length), self.fft.bins());
+        let (windows, bins) = (self.fft.windows(length, self.hop_length), self.fft.bins());
         let mut dst = vec![0.0; batch * 2 * windows * bins];
         let items = dst.par_chunks_exact_mut(2 * windows * bins).zip(pcm.par_chunks_exact(length.max(1)));
         items.for_each_init(
@@ -147,7 +137,7 @@ impl CustomOp1 for CompressedSpectrogram {
             |scratch, (dst, pcm)| {
                 let (re, im) = dst.split_at_mut(windows * bins);
                 for (window, (re, im)) in re.chunks_exact_mut(bins).zip(im.chunks_exact_mut(bins)).enumerate() {
-                    self.fft.analyse(pcm, self.start(window), scratch);
+                    self.fft.analyse(pcm, self.fft.start(window, self.hop_length), scratch);
                     for ((re, im), bin) in re.iter_mut().zip(im).zip(&scratch.spectrum) {
                         let scale = (bin.norm_sqr() + POWER_FLOOR).powf(EXPONENT);
                         (*re, *im) = (bin.re * scale, bin.im * scale);
@@ -170,18 +160,15 @@ impl CustomOp1 for CompressedSpectrogram {
             |scratch, ((dst, pcm), grad)| {
                 let (re, im) = grad.split_at(windows * bins);
                 for (window, (re, im)) in re.chunks_exact(bins).zip(im.chunks_exact(bins)).enumerate() {
-                    self.fft.analyse(pcm, self.start(window), scratch);
+                    self.fft.analyse(pcm, self.fft.start(window, self.hop_length), scratch);
                     for (bin, (re, im)) in scratch.spectrum.iter_mut().zip(re.iter().zip(im)) {
                         let power = bin.norm_sqr() + POWER_FLOOR;
                         let scale = power.powf(EXPONENT);
                         let along = 2.0 * EXPONENT * scale / power * (bin.re * re + bin.im * im);
-                        // Half: the real inverse transform counts every bin twice but the first and the last.
-                        *bin = (Complex32::new(*re, *im) * scale + *bin * along) * 0.5;
+                        *bin = Complex32::new(*re, *im) * scale + *bin * along;
                     }
-                    scratch.spectrum[0] *= 2.0;
-                    scratch.spectrum[bins - 1] *= 2.0;
-                    self.fft.synthesise(scratch);
-                    overlap_add(dst, self.start(window), &scratch.pcm);
+                    self.fft.adjoint(scratch);
+                    overlap_add(dst, self.fft.start(window, self.hop_length), &scratch.pcm);
                 }
             },
         );

@@ -70,6 +70,25 @@ impl WindowedFft {
             .expect("the buffers were made by this transform");
     }
 
+    /// How many windows, a hop apart and centred on multiples of it, lie over `length` pcm samples.
+    pub(crate) fn windows(&self, length: usize, hop_length: usize) -> usize {
+        length / hop_length + 1
+    }
+
+    /// The first pcm sample of such a window.
+    pub(crate) fn start(&self, window: usize, hop_length: usize) -> isize {
+        (window * hop_length) as isize - (self.n_fft / 2) as isize
+    }
+
+    /// The adjoint of [`WindowedFft::analyse`]: takes the gradient of the real and imaginary parts from
+    /// `scratch.spectrum` and puts that of the pcm samples of the window into `scratch.pcm`.
+    pub(crate) fn adjoint(&self, scratch: &mut Scratch) {
+        let last = self.bins() - 1;
+        // The real inverse transform counts every bin twice but the first and the last.
+        scratch.spectrum[1..last].iter_mut().for_each(|bin| *bin *= 0.5);
+        self.synthesise(scratch);
+    }
+
     /// Puts n_fft times the windowed inverse transform of `scratch.spectrum` into `scratch.pcm`; the imaginary parts of
     /// the first and last bin are taken as 0.
     pub(crate) fn synthesise(&self, scratch: &mut Scratch) {

@@ -102,18 +102,9 @@ struct Sums {
 }
 
 impl ResolutionOp {
-    /// Windows over a recording of `length` pcm samples, centred on multiples of the hop, zeros beyond the ends.
-    fn windows(&self, length: usize) -> usize {
-        length / self.hop_length + 1
-    }
-
-    fn start(&self, window: usize) -> isize {
-        (window * self.hop_length) as isize - (self.fft.n_fft / 2) as isize
-    }
-
     /// The loss, and its gradient if wanted.
     fn evaluate(&self, predicted: &[f32], length: usize) -> (f32, Vec<f32>) {
-        let (bins, windows) = (self.fft.bins(), self.windows(length));
+        let (bins, windows) = (self.fft.bins(), self.fft.windows(length, self.hop_length));
         let total = predicted.len() / length * windows;
         let mut spectra = vec![Complex32::default(); total * bins];
         let mut targets = vec![0.0f32; total * bins];
@@ -123,7 +114,7 @@ impl ResolutionOp {
             || self.fft.scratch(),
             |scratch, (index, ((spectrum, target), sums))| {
                 let item = index / windows * length..(index / windows + 1) * length;
-                let start = self.start(index % windows);
+                let start = self.fft.start(index % windows, self.hop_length);
                 self.fft.analyse(&self.target[item.clone()], start, scratch);
                 target.iter_mut().zip(&scratch.spectrum).for_each(|(out, bin)| *out = bin.norm_sqr() + POWER_FLOOR);
                 self.fft.analyse(&predicted[item], start, scratch);
@@ -162,7 +153,7 @@ impl ResolutionOp {
     }
 
     fn gradient(&self, spectra: &[Complex32], targets: &[f32], length: usize, weights: [f32; 2]) -> Vec<f32> {
-        let (bins, windows, n_fft) = (self.fft.bins(), self.windows(length), self.fft.n_fft);
+        let (bins, windows, n_fft) = (self.fft.bins(), self.fft.windows(length, self.hop_length), self.fft.n_fft);
         let mut stretches = vec![0.0f32; spectra.len() / bins * n_fft];
         let rows = spectra.par_chunks_exact(bins).zip(targets.par_chunks_exact(bins));
         rows.zip(stretches.par_chunks_exact_mut(n_fft)).with_min_len(8).for_each_init(
@@ -174,12 +165,9 @@ impl ResolutionOp {
                     let difference = magnitude - magnitude_target;
                     let sign = if difference == 0.0 { 0.0 } else { difference.signum() };
                     let weight = weights[0] * sign / power + weights[1] * difference / magnitude;
-                    // Half: the real inverse transform counts every bin twice but the first and the last.
-                    *grad = bin * (0.5 * weight);
+                    *grad = bin * weight;
                 }
-                scratch.spectrum[0] *= 2.0;
-                scratch.spectrum[bins - 1] *= 2.0;
-                self.fft.synthesise(scratch);
+                self.fft.adjoint(scratch);
                 out.copy_from_slice(&scratch.pcm);
             },
         );
@@ -187,7 +175,7 @@ impl ResolutionOp {
         let items = gradient.par_chunks_exact_mut(length).zip(stretches.par_chunks_exact(windows * n_fft));
         items.for_each(|(gradient, stretches)| {
             for (window, stretch) in stretches.chunks_exact(n_fft).enumerate() {
-                overlap_add(gradient, self.start(window), stretch);
+                overlap_add(gradient, self.fft.start(window, self.hop_length), stretch);
             }
         });
         gradient

@@ -93,7 +93,7 @@ pub(super) fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> 
 }
 
 /// Calls `work` on pieces of `dst`, all but the last of `piece` elements, with the offset of each.
-pub(super) fn for_pieces(dst: &mut [f32], piece: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+pub(super) fn for_pieces<T: Send>(dst: &mut [T], piece: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     let piece = piece.max(1);
     if dst.len() <= piece {
         if !dst.is_empty() {
@@ -108,18 +108,12 @@ pub(super) fn for_pieces(dst: &mut [f32], piece: usize, work: impl Fn(usize, &mu
 /// fills it: clearing all of a large result first would take memory as long as the work.
 pub(super) fn build(len: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut dst: Vec<f32> = Vec::with_capacity(len);
-    let fill = |(i, part): (usize, &mut [MaybeUninit<f32>])| {
+    for_pieces(&mut dst.spare_capacity_mut()[..len], ELEMENTS_PER_TASK, |start, part| {
         part.fill(MaybeUninit::new(0.0));
         // SAFETY: every element has just been written, and f32 has the layout of MaybeUninit<f32>.
-        work(i * ELEMENTS_PER_TASK, unsafe { &mut *(part as *mut [MaybeUninit<f32>] as *mut [f32]) });
-    };
-    let spare = &mut dst.spare_capacity_mut()[..len];
-    if len <= ELEMENTS_PER_TASK {
-        spare.chunks_mut(ELEMENTS_PER_TASK).enumerate().for_each(fill);
-    } else {
-        spare.par_chunks_mut(ELEMENTS_PER_TASK).enumerate().for_each(fill);
-    }
-    // SAFETY: the chunks cover the first `len` elements.
+        work(start, unsafe { &mut *(part as *mut [MaybeUninit<f32>] as *mut [f32]) });
+    });
+    // SAFETY: the pieces cover the first `len` elements.
     unsafe { dst.set_len(len) };
     dst
 }

@@ -1,9 +1,9 @@
 //! The mouth that closes where speech is broken off.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use super::super::Role;
+use super::super::{Role, lock};
 use crate::error::Result;
 use crate::sink::Picture;
 use crate::timeline::{Fps, SAMPLE_RATE};
@@ -28,7 +28,7 @@ struct Frames {
 impl MotionLog {
     /// Appends the next video frames.
     pub(crate) fn extend(&self, motion: Vec<Vec<f32>>) {
-        let mut frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut frames = lock(&self.0);
         frames.motion.extend(motion);
         while frames.motion.len() > MOST_VIDEO_FRAMES {
             frames.motion.pop_front();
@@ -37,7 +37,7 @@ impl MotionLog {
     }
 
     fn get(&self, video_frame: u64) -> Option<Vec<f32>> {
-        let frames = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let frames = lock(&self.0);
         let index = usize::try_from(video_frame.checked_sub(frames.first)?).ok()?;
         frames.motion.get(index).cloned()
     }
@@ -99,8 +99,8 @@ impl IdleFace {
         Ok(Some(Self { still }))
     }
 
-    /// The face `_seconds` after it fell silent: the one place that decides what an idle face does. It holds still.
-    pub fn picture_at(&self, _seconds: f64) -> Arc<Picture> {
+    /// The face, which holds still.
+    pub fn picture(&self) -> Arc<Picture> {
         self.still.clone()
     }
 }

@@ -4,7 +4,7 @@ mod closing;
 mod history;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -14,7 +14,7 @@ pub use closing::{Closing, IdleFace};
 pub use history::Receipt;
 
 use super::text_queue::TextQueue;
-use super::{Engine, Role, SpeakOptions, Spoken, TextSource};
+use super::{Engine, Role, SpeakOptions, Spoken, TextSource, lock};
 use crate::cue::Cue;
 use crate::error::{Error, Result};
 use crate::sink::{ChannelSink, Event, Picture, Sink, SinkError, StreamInfo};
@@ -169,7 +169,7 @@ impl Session {
     pub fn cancel(&self) {
         self.shared.is_cancelled.store(true, Ordering::Release);
         self.shared.text.close();
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.stop).take();
     }
 
     /// Waits for the session's end, after [`Session::finish`] or [`Session::cancel`], and says what was spoken; a second
@@ -178,19 +178,19 @@ impl Session {
     /// # Errors
     /// As [`Engine::speak`], without the one for a text without words. [`SinkError::Closed`] after a cancel.
     pub fn wait(&self) -> Result<Spoken> {
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let worker = lock(&self.worker).take();
         let Some(worker) = worker else { return Ok(Spoken::default()) };
         worker.join().unwrap_or_else(|_| Err(Error::Synthesis("the session's thread has ended".to_string())))
     }
 
     /// Whether the session has come to its end, by itself or by [`Session::cancel`].
     pub fn is_over(&self) -> bool {
-        self.worker.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_none_or(JoinHandle::is_finished)
+        lock(&self.worker).as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// What was heard, given how many PCM samples of the session were really played.
     pub fn receipt(&self, pcm_samples: u64) -> Receipt {
-        self.history().receipt(pcm_samples, self.fps, &self.shared.text)
+        lock(&self.shared.history).receipt(pcm_samples, self.fps, &self.shared.text)
     }
 
     /// The pictures in which the mouth closes when the sound is broken off after `pcm_samples`; `None` in a session
@@ -202,14 +202,10 @@ impl Session {
     /// Notes that the listener at `pcm_samples` is taken to the next sentence, and says at which PCM sample to go on;
     /// `None` where all that is known was heard.
     pub fn skip_sentence(&self, pcm_samples: u64) -> Option<u64> {
-        let mut history = self.history();
+        let mut history = lock(&self.shared.history);
         let next = history.after_sentence(pcm_samples)?;
         history.skip(pcm_samples..next);
         Some(next)
-    }
-
-    fn history(&self) -> std::sync::MutexGuard<'_, History> {
-        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -250,7 +246,7 @@ impl Sink for Noting<'_> {
 
     fn cue(&mut self, cue: &Cue) -> Result<(), SinkError> {
         self.check()?;
-        self.shared.history.lock().unwrap_or_else(PoisonError::into_inner).note(cue);
+        lock(&self.shared.history).note(cue);
         self.sink.cue(cue)
     }
 
