@@ -25,7 +25,9 @@ struct Run {
 
 impl Viewer {
     pub(super) fn new(idle: Option<IdleFace>) -> Self {
-        Self { idle, next: None, shown: None, closing: None }
+        // At once, not from the first idle look on: speech may begin before anybody looks.
+        let shown = idle.as_ref().map(IdleFace::picture);
+        Self { idle, next: None, shown, closing: None }
     }
 
     pub(super) fn close_mouth(&mut self, pictures: Closing, now: Instant) {
