@@ -88,6 +88,14 @@ fn elementwise(c: &mut Criterion) {
         ("sigmoid", |t| ops::sigmoid(&t[0]), |t| candle_nn::ops::sigmoid(&t[0])),
         ("silu", |t| ops::silu(&t[0]), |t| t[0].silu()),
     ];
+    let mut g = group(c, "no operation");
+    let none = Var::from_tensor(&random(shape)).expect("memory for the variable");
+    let seed = random(shape);
+    // What every operation's backward pass has too: candle clears memory for a gradient and adds the gradient to it.
+    g.bench_function("candle's sum of gradients", |b| {
+        b.iter(|| black_box(none.apply_op1(Seed(seed.clone())).and_then(|y| y.backward()).expect("a gradient")));
+    });
+    g.finish();
     for (name, own, candle) in cases {
         let mut group = group(c, name);
         for pass in [Forward, ForwardBackward] {

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::cpu::{LANES, View, elements, fold, for_pieces, on_cpu, simd, sum, tensor};
+use super::cpu::{LANES, View, build_pieces, elements, fold, on_cpu, simd, sum, tensor};
 use super::{Result, portable};
 
 /// Normalises by the statistics of this batch; returns the result, the mean and the biased variance.
@@ -87,14 +87,14 @@ impl Planes {
         (rounded, (squares / self.count as f64 - error * error).max(0.0) as f32)
     }
 
-    /// Calls `work(channel, offset, plane)` on every plane.
-    fn for_planes(&self, dst: &mut [f32], work: impl Fn(usize, usize, &mut [f32]) + Sync) {
-        for_pieces(dst, (ELEMENTS / self.pixels).max(1) * self.pixels, |start, piece| {
+    /// Builds as many planes as `src` has by `work(channel, offset, plane)`.
+    fn build(&self, src: &[f32], work: impl Fn(usize, usize, &mut [f32]) + Sync) -> Vec<f32> {
+        build_pieces(src.len(), (ELEMENTS / self.pixels).max(1) * self.pixels, |start, piece| {
             for (i, plane) in piece.chunks_exact_mut(self.pixels).enumerate() {
                 let start = start + i * self.pixels;
                 work(start / self.pixels % self.channels, start, plane);
             }
-        });
+        })
     }
 }
 
@@ -184,8 +184,7 @@ impl CustomOp3 for BatchNorm {
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (xs, weight, bias) = (elements(s1, l1)?, elements(s2, l2)?, elements(s3, l3)?);
-        let mut ys = vec![0.0; xs.len()];
-        self.planes.for_planes(&mut ys, |c, start, plane| {
+        let ys = self.planes.build(xs, |c, start, plane| {
             normalise(&xs[start..][..plane.len()], self.mean[c], self.scale[c] * weight[c], bias[c], plane);
         });
         Ok((CpuStorage::F32(ys), l1.shape().clone()))
@@ -204,9 +203,8 @@ impl CustomOp3 for BatchNorm {
         let (x, w, g) = (&*x_view, &*w_view, &*g_view);
         let sums = channel_gradients(self.planes, x, g, &self.mean);
         let dx = if xs.track_op() {
-            let mut dx = vec![0.0; x.len()];
             let count = self.planes.count as f32;
-            self.planes.for_planes(&mut dx, |c, start, plane| {
+            let dx = self.planes.build(x, |c, start, plane| {
                 let (x, g, scale) = (&x[start..][..plane.len()], &g[start..][..plane.len()], self.scale[c]);
                 let factor = scale * w[c];
                 let slope = -factor * scale * scale * sums[c].1 / count;
@@ -242,8 +240,7 @@ impl CustomOp3 for ScaleChannels {
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (xs, scale, shift) = (elements(s1, l1)?, elements(s2, l2)?, elements(s3, l3)?);
-        let mut ys = vec![0.0; xs.len()];
-        self.planes.for_planes(&mut ys, |c, start, plane| {
+        let ys = self.planes.build(xs, |c, start, plane| {
             normalise(&xs[start..][..plane.len()], 0.0, scale[c], shift[c], plane);
         });
         Ok((CpuStorage::F32(ys), l1.shape().clone()))
@@ -261,8 +258,7 @@ impl CustomOp3 for ScaleChannels {
         let (x_view, s_view, g_view) = (View::new(xs)?, View::new(scale)?, View::new(&grad)?);
         let (x, s, g) = (&*x_view, &*s_view, &*g_view);
         let channels = self.planes.channels;
-        let mut dx = vec![0.0; x.len()];
-        self.planes.for_planes(&mut dx, |c, start, plane| normalise(&g[start..][..plane.len()], 0.0, s[c], 0.0, plane));
+        let dx = self.planes.build(x, |c, start, plane| normalise(&g[start..][..plane.len()], 0.0, s[c], 0.0, plane));
         let sums = channel_gradients(self.planes, x, g, &vec![0.0; channels]);
         let (db, dw): (Vec<_>, Vec<_>) = sums.into_iter().unzip();
         Ok((Some(tensor(dx, xs.shape())?), Some(tensor(dw, channels)?), Some(tensor(db, channels)?)))

@@ -68,7 +68,7 @@ pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Con
             input: [1, length],
             kernel: [1, kernel],
             stride: [1, stride],
-            padding: [0, padding as isize],
+            padding: [0, padding],
             dilation: [1, dilation],
             output: [1, steps],
         };

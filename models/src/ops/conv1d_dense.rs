@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::affine::Kernel;
 use super::conv1d::Geometry;
 use super::cpu::{biased_rows, column_sums};
-use super::gemm::{Mat, MatMut, product};
+use super::gemm::{Base, Mat, MatMut, products};
 
 /// A convolution of (B, T, C) in any number of groups.
 pub(super) struct Dense(pub(super) Geometry);
@@ -73,18 +73,24 @@ impl Geometry {
     fn convolve(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let (inputs, outputs) = (self.inputs_per_group(), self.outputs_per_group());
         let xs = padded(xs, self.batch, self.inputs, self.padding, self.padding);
-        let mut ys = biased_rows(self.batch * self.steps, self.outputs, bias);
+        let mut ys = Vec::with_capacity(self.batch * self.steps * self.outputs);
+        let new = &mut ys.spare_capacity_mut()[..self.batch * self.steps * self.outputs];
         let row = (self.length + 2 * self.padding) * self.inputs;
-        ys.par_chunks_exact_mut(self.steps * self.outputs).zip(xs.par_chunks_exact(row)).for_each(|(ys, xs)| {
-            for group in 0..self.groups {
-                let width = self.kernel * inputs;
-                let weight = Mat::rows(&weight[group * outputs * width..][..outputs * width], width);
-                let terms =
-                    self.terms(xs, group).into_iter().map(|(x, [from, count])| (x, weight.columns(from, count).t()));
-                let dst = MatMut::new(&mut ys[group * outputs..], [self.steps, outputs], self.outputs);
-                product(dst, &terms.collect::<Vec<_>>(), bias.is_some());
-            }
-        });
+        let width = self.kernel * inputs;
+        for (group, weight) in weight.chunks_exact(outputs * width).enumerate() {
+            let weight = Mat::rows(weight, width);
+            let terms = self.terms(&xs, group).into_iter().map(|(_, [from, count])| weight.columns(from, count).t());
+            let right = terms.collect::<Vec<_>>();
+            let sequences = new.chunks_exact_mut(self.steps * self.outputs).zip(xs.chunks_exact(row));
+            let targets = sequences.map(|(ys, xs)| {
+                let dst = MatMut::fresh(&mut ys[group * outputs..], [self.steps, outputs], self.outputs);
+                (dst, self.terms(xs, group).into_iter().map(|(x, _)| x).collect())
+            });
+            let base = bias.map_or(Base::Zero, |bias| Base::Row(&bias[group * outputs..][..outputs]));
+            products(&mut targets.collect::<Vec<_>>(), &right, base);
+        }
+        // SAFETY: the products have written the outputs of every group, and all steps of every sequence.
+        unsafe { ys.set_len(self.batch * self.steps * self.outputs) };
         ys
     }
 
@@ -94,16 +100,17 @@ impl Geometry {
         let (inputs, outputs) = (self.inputs_per_group(), self.outputs_per_group());
         let row = (self.length + 2 * self.padding) * self.inputs;
         let mut dx = biased_rows(self.batch * row / self.inputs, self.inputs, bias);
-        dx.par_chunks_exact_mut(row).zip(grads.par_chunks_exact(self.steps * self.outputs)).for_each(|(dx, grads)| {
-            for (group, k) in (0..self.groups).flat_map(|group| (0..self.kernel).map(move |k| (group, k))) {
-                let width = self.kernel * inputs;
-                let weight = Mat::rows(&weight[group * outputs * width..][..outputs * width], width);
+        let width = self.kernel * inputs;
+        for (group, k) in (0..self.groups).flat_map(|group| (0..self.kernel).map(move |k| (group, k))) {
+            let weight = Mat::rows(&weight[group * outputs * width..][..outputs * width], width);
+            let sequences = dx.chunks_exact_mut(row).zip(grads.chunks_exact(self.steps * self.outputs));
+            let targets = sequences.map(|(dx, grads)| {
                 let grads = Mat::new(&grads[group * outputs..], [self.steps, outputs], [self.outputs, 1]);
                 let dx = &mut dx[k * self.dilation * self.inputs + group * inputs..];
-                let dst = MatMut::new(dx, [self.steps, inputs], self.stride * self.inputs);
-                product(dst, &[(grads, weight.columns(k * inputs, inputs))], true);
-            }
-        });
+                (MatMut::new(dx, [self.steps, inputs], self.stride * self.inputs), vec![grads])
+            });
+            products(&mut targets.collect::<Vec<_>>(), &[weight.columns(k * inputs, inputs)], Base::Result);
+        }
         cropped(dx, self.batch, self.inputs, self.padding, self.padding)
     }
 }
@@ -188,11 +195,12 @@ impl Kernel for Dense {
                 let grads = Mat::new(&grads[group * outputs..], [g.steps, outputs], [g.outputs, 1]).t();
                 (grads, g.terms(xs, group))
             });
-            let sequences = sequences.collect::<Vec<_>>();
-            let Some((_, terms)) = sequences.first() else { continue };
-            for (i, (_, [from, count])) in terms.iter().enumerate() {
-                let pairs = sequences.iter().map(|(grads, terms)| (*grads, terms[i].0)).collect::<Vec<_>>();
-                product(MatMut::new(&mut dw[*from..], [outputs, *count], width), &pairs, false);
+            let (left, terms): (Vec<_>, Vec<_>) = sequences.unzip();
+            let Some(first) = terms.first() else { continue };
+            for (i, (_, [from, count])) in first.iter().enumerate() {
+                let right = terms.iter().map(|terms| terms[i].0).collect::<Vec<_>>();
+                let dst = MatMut::new(&mut dw[*from..], [outputs, *count], width);
+                products(&mut [(dst, left.clone())], &right, Base::Zero);
             }
         }
         exchange_last(&dw, g.kernel, inputs)

@@ -43,7 +43,6 @@ pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Con
     let (input, kernel) = ([height, width], [kh, kw]);
     let length = |i: usize| convolved_length(input[i], kernel[i], stride[i], padding[i], dilation[i]);
     let output = [length(0)?, length(1)?];
-    let padding = padding.map(|p| p as isize);
     let planes = Planes { batch, inputs, outputs, groups, input, kernel, stride, padding, dilation, output };
     apply(Conv2d { shape: (batch, outputs, output[0], output[1]).into(), planes }, xs, weight, bias)
 }
@@ -71,7 +70,7 @@ impl Kernel for Conv2d {
     }
 
     fn input_gradient(&self, weight: &[f32], grads: &[f32]) -> Vec<f32> {
-        self.planes.input_gradient(weight, grads)
+        self.planes.transpose(grads, weight, None)
     }
 
     fn weight_gradient(&self, xs: &[f32], grads: &[f32]) -> Vec<f32> {

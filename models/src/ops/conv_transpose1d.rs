@@ -69,7 +69,7 @@ pub fn conv_transpose1d(
             input: [1, steps],
             kernel: [1, kernel],
             stride: [1, stride],
-            padding: [0, padding as isize],
+            padding: [0, padding],
             dilation: [1, dilation],
             output: [1, length],
         };

@@ -57,7 +57,7 @@ pub fn conv_transpose2d(
         input: to,
         kernel,
         stride,
-        padding: padding.map(|p| p as isize),
+        padding,
         dilation: [1, 1],
         output: from,
     };
@@ -84,7 +84,7 @@ impl Kernel for ConvTranspose2d {
     }
 
     fn forward(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        self.planes.scatter(xs, weight, bias)
+        self.planes.transpose(xs, weight, bias)
     }
 
     fn input_gradient(&self, weight: &[f32], grads: &[f32]) -> Vec<f32> {

@@ -1,8 +1,8 @@
 //! What the CPU kernels share: views of tensors as slices, fixed tiles over threads, loops compiled for wide vectors.
 //!
-//! The release build targets baseline x86-64, whose vectors hold 4 floats. [`simd`] compiles a loop a second time for
-//! AVX2 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial sums, so
-//! both versions round alike.
+//! The release build targets baseline x86-64, whose vectors hold 4 floats. [`simd`] compiles a loop again for AVX2 and for
+//! AVX-512 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial sums, so
+//! all versions round alike.
 
 use std::mem::MaybeUninit;
 
@@ -15,7 +15,10 @@ pub(super) const LANES: usize = 16;
 /// Elements that one task of an elementwise loop handles.
 const ELEMENTS_PER_TASK: usize = 16 * 1024;
 
-/// Defines a function whose body is compiled for the baseline and for AVX2, and picks at run time.
+/// Elements that [`build`] clears at once: they are still in the first-level cache when the loop fills them.
+const ELEMENTS_AT_ONCE: usize = 4 * 1024;
+
+/// Defines a function whose body is compiled for the baseline, for AVX2 and for AVX-512, and picks at run time.
 macro_rules! simd {
     ($(#[$attr:meta])* $vis:vis fn $name:ident $([$($generic:ident: $bound:path),+])? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$attr])*
@@ -30,6 +33,19 @@ macro_rules! simd {
                 #[allow(clippy::too_many_arguments)]
                 fn wide $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
                     body($($arg),*)
+                }
+                #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,fma")]
+                #[allow(clippy::too_many_arguments)]
+                fn widest $(<$($generic: $bound),+>)? ($($arg: $ty),*) $(-> $ret)? {
+                    body($($arg),*)
+                }
+                let has_512 = std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
+                    && std::arch::is_x86_feature_detected!("avx512bw")
+                    && std::arch::is_x86_feature_detected!("avx512vl");
+                if has_512 && std::arch::is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has the features that `widest` is compiled for.
+                    return unsafe { widest($($arg),*) };
                 }
                 if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
                     // SAFETY: the processor has the features that `wide` is compiled for.
@@ -104,14 +120,26 @@ pub(super) fn for_pieces<T: Send>(dst: &mut [T], piece: usize, work: impl Fn(usi
     dst.par_chunks_mut(piece).enumerate().for_each(|(i, part)| work(i * piece, part));
 }
 
-/// Builds `len` elements: `work` fills each piece given its offset. A piece holds zeros before, written by the thread that
-/// fills it: clearing all of a large result first would take memory as long as the work.
+/// Builds `len` elements: `work` fills pieces of any length given their offsets. A piece holds zeros before, written by the
+/// thread that fills it: clearing all of a large result first would take memory as long as the work.
 pub(super) fn build(len: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    build_parts(len, ELEMENTS_PER_TASK, ELEMENTS_AT_ONCE, work)
+}
+
+/// Builds `len` elements as [`build`] does, in pieces of `piece` elements, perhaps fewer in the last.
+pub(super) fn build_pieces(len: usize, piece: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    build_parts(len, piece, piece, work)
+}
+
+/// Builds `len` elements in tasks of `task` elements, each in pieces of `piece`.
+fn build_parts(len: usize, task: usize, piece: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut dst: Vec<f32> = Vec::with_capacity(len);
-    for_pieces(&mut dst.spare_capacity_mut()[..len], ELEMENTS_PER_TASK, |start, part| {
-        part.fill(MaybeUninit::new(0.0));
-        // SAFETY: every element has just been written, and f32 has the layout of MaybeUninit<f32>.
-        work(start, unsafe { &mut *(part as *mut [MaybeUninit<f32>] as *mut [f32]) });
+    for_pieces(&mut dst.spare_capacity_mut()[..len], task, |start, part| {
+        for (i, part) in part.chunks_mut(piece.max(1)).enumerate() {
+            part.fill(MaybeUninit::new(0.0));
+            // SAFETY: every element has just been written, and f32 has the layout of MaybeUninit<f32>.
+            work(start + i * piece, unsafe { &mut *(part as *mut [MaybeUninit<f32>] as *mut [f32]) });
+        }
     });
     // SAFETY: the pieces cover the first `len` elements.
     unsafe { dst.set_len(len) };

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 
-use super::cpu::{LANES, View, dot, elements, fold, for_pieces, on_cpu, reduce, simd, sum, tensor};
+use super::cpu::{LANES, View, build_pieces, dot, elements, fold, on_cpu, reduce, simd, sum, tensor};
 use super::{Result, portable};
 
 /// (x - mean) / sqrt(variance + eps) * weight + bias over the last axis, with the biased variance.
@@ -105,8 +105,7 @@ impl CustomOp3 for LayerNorm {
     ) -> Result<(CpuStorage, Shape)> {
         let (xs, weight, bias) = (elements(s1, l1)?, elements(s2, l2)?, elements(s3, l3)?);
         let channels = weight.len();
-        let mut ys = vec![0.0; xs.len()];
-        for_pieces(&mut ys, ROWS * channels, |start, ys| {
+        let ys = build_pieces(xs.len(), ROWS * channels, |start, ys| {
             for (y, x) in ys.chunks_exact_mut(channels).zip(xs[start..].chunks_exact(channels)) {
                 let (mean, scale) = moments(x, self.eps);
                 normalise(x, mean, scale, weight, bias, y);
@@ -128,8 +127,7 @@ impl CustomOp3 for LayerNorm {
         let (rows, weights, grads) = (&*x_view, &*w_view, &*g_view);
         let channels = weights.len();
         let dx = if xs.track_op() {
-            let mut dx = vec![0.0; rows.len()];
-            for_pieces(&mut dx, ROWS * channels, |start, dx| {
+            let dx = build_pieces(rows.len(), ROWS * channels, |start, dx| {
                 let (mut normal, mut product) = (vec![0.0; channels], vec![0.0; channels]);
                 let rows = rows[start..].chunks_exact(channels).zip(grads[start..].chunks_exact(channels));
                 for (d, (x, g)) in dx.chunks_exact_mut(channels).zip(rows) {

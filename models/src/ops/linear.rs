@@ -3,8 +3,8 @@
 use candle_core::{Shape, Tensor, bail};
 
 use super::affine::{Kernel, apply};
-use super::cpu::{biased_rows, column_sums, on_cpu};
-use super::gemm::{Mat, MatMut, product};
+use super::cpu::{column_sums, on_cpu};
+use super::gemm::{Base, Mat, new_product};
 use super::{Result, portable};
 
 /// xs weight^T + bias.
@@ -31,9 +31,6 @@ struct Linear {
     dims: Vec<usize>,
 }
 
-/// Rows that one term of the weight's gradient sums over.
-const ROWS_PER_TERM: usize = 4096;
-
 impl Kernel for Linear {
     const NAME: &'static str = "linear";
 
@@ -46,28 +43,15 @@ impl Kernel for Linear {
     }
 
     fn forward(&self, xs: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
-        let rows = xs.len() / self.inputs;
-        let mut ys = biased_rows(rows, self.outputs, bias);
-        let dst = MatMut::new(&mut ys, [rows, self.outputs], self.outputs);
-        product(dst, &[(Mat::rows(xs, self.inputs), Mat::rows(weight, self.inputs).t())], bias.is_some());
-        ys
+        new_product(Mat::rows(xs, self.inputs), Mat::rows(weight, self.inputs).t(), bias.map_or(Base::Zero, Base::Row))
     }
 
     fn input_gradient(&self, weight: &[f32], grads: &[f32]) -> Vec<f32> {
-        let rows = grads.len() / self.outputs;
-        let mut dx = vec![0.0; rows * self.inputs];
-        let dst = MatMut::new(&mut dx, [rows, self.inputs], self.inputs);
-        product(dst, &[(Mat::rows(grads, self.outputs), Mat::rows(weight, self.inputs))], false);
-        dx
+        new_product(Mat::rows(grads, self.outputs), Mat::rows(weight, self.inputs), Base::Zero)
     }
 
     fn weight_gradient(&self, xs: &[f32], grads: &[f32]) -> Vec<f32> {
-        let mut dw = vec![0.0; self.outputs * self.inputs];
-        let terms = grads.chunks(ROWS_PER_TERM * self.outputs).zip(xs.chunks(ROWS_PER_TERM * self.inputs));
-        let terms = terms.map(|(g, x)| (Mat::rows(g, self.outputs).t(), Mat::rows(x, self.inputs)));
-        let dst = MatMut::new(&mut dw, [self.outputs, self.inputs], self.inputs);
-        product(dst, &terms.collect::<Vec<_>>(), false);
-        dw
+        new_product(Mat::rows(grads, self.outputs).t(), Mat::rows(xs, self.inputs), Base::Zero)
     }
 
     fn bias_gradient(&self, grads: &[f32]) -> Vec<f32> {

@@ -1,9 +1,8 @@
 //! Sub-pixel upsampling (Shi et al., 2016): channels become pixels.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
-use rayon::prelude::*;
 
-use super::cpu::{View, elements, on_cpu, simd, tensor};
+use super::cpu::{View, build_pieces, elements, on_cpu, simd, tensor};
 use super::{Result, portable};
 
 /// ys[b, c, h r + i, w r + j] = xs[b, c r^2 + i r + j, h, w].
@@ -75,8 +74,8 @@ impl CustomOp1 for PixelShuffle {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let xs = elements(storage, layout)?;
         let (r, plane) = (self.r, self.height * self.width);
-        let mut ys = vec![0.0; xs.len()];
-        ys.par_chunks_exact_mut(plane * r * r).zip(xs.par_chunks_exact(plane * r * r)).for_each(|(ys, xs)| {
+        let ys = build_pieces(xs.len(), plane * r * r, |start, ys| {
+            let xs = &xs[start..][..ys.len()];
             for (y, line) in ys.chunks_exact_mut(self.width * r).enumerate() {
                 interleave(&xs[y % r * r * plane + y / r * self.width..], plane, r, line);
             }
@@ -88,8 +87,8 @@ impl CustomOp1 for PixelShuffle {
         let grad = grad.contiguous()?;
         let grads = View::new(&grad)?;
         let (r, plane) = (self.r, self.height * self.width);
-        let mut dx = vec![0.0; grads.len()];
-        dx.par_chunks_exact_mut(plane * r * r).zip(grads.par_chunks_exact(plane * r * r)).for_each(|(dx, grads)| {
+        let dx = build_pieces(grads.len(), plane * r * r, |start, dx| {
+            let grads = &grads[start..][..dx.len()];
             for (line, dx) in dx.chunks_exact_mut(self.width).enumerate() {
                 let (channel, y) = (line / self.height, line % self.height);
                 let source = (y * r + channel / r) * self.width * r;

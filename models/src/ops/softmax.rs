@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 
-use super::cpu::{LANES, View, dot, elements, for_pieces, on_cpu, simd, sum, tensor};
+use super::cpu::{LANES, View, build_pieces, dot, elements, on_cpu, simd, sum, tensor};
 use super::{Result, approx, portable};
 
 /// exp(x - max) / sum of exp(x - max) over the last axis.
@@ -79,8 +79,7 @@ impl CustomOp1 for Softmax {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let xs = elements(storage, layout)?;
-        let mut ys = vec![0.0; xs.len()];
-        for_pieces(&mut ys, self.piece(), |start, ys| {
+        let ys = build_pieces(xs.len(), self.piece(), |start, ys| {
             for (y, x) in ys.chunks_exact_mut(self.channels).zip(xs[start..].chunks_exact(self.channels)) {
                 powers(x, largest(x), y);
                 let total = sum(y);
@@ -94,8 +93,7 @@ impl CustomOp1 for Softmax {
         let grad = grad.contiguous()?;
         let (ys, grads) = (View::new(res)?, View::new(&grad)?);
         let (ys, grads) = (&*ys, &*grads);
-        let mut dx = vec![0.0; ys.len()];
-        for_pieces(&mut dx, self.piece(), |start, dx| {
+        let dx = build_pieces(ys.len(), self.piece(), |start, dx| {
             let rows = ys[start..].chunks_exact(self.channels).zip(grads[start..].chunks_exact(self.channels));
             for (d, (y, g)) in dx.chunks_exact_mut(self.channels).zip(rows) {
                 gradient(y, g, dot(y, g), d);

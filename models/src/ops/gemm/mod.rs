@@ -1,0 +1,327 @@
+//! Matrix products on views of slices, in fixed tiles.
+//!
+//! As in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): the right matrix is copied into
+//! panels that a tile reads from the first-level cache, the left one into blocks for the second-level cache.
+
+pub(super) mod tile;
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use tile::{DEPTH, PANEL, ROWS, Start, Tile};
+
+/// Elements of the right matrix that are copied at once.
+const RIGHT: usize = 2 * 1024 * 1024;
+
+/// Most rows of a task: so many, of [`DEPTH`] columns, stay in a second-level cache.
+const BLOCK: usize = 16 * ROWS;
+
+/// Tasks that a large product is cut into, at least.
+const TASKS: usize = 8;
+
+/// A matrix to read, inside a slice; rows may overlap.
+#[derive(Clone, Copy)]
+pub(super) struct Mat<'a> {
+    data: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Mat<'a> {
+    /// Element (r, c) is data[r row_stride + c column_stride].
+    pub(super) fn new(data: &'a [f32], [rows, columns]: [usize; 2], [row_stride, column_stride]: [usize; 2]) -> Self {
+        assert!(fits(data.len(), rows, columns, row_stride, column_stride), "matrix view leaves its slice");
+        Self { data, rows, columns, row_stride, column_stride }
+    }
+
+    /// A row-major matrix.
+    pub(super) fn rows(data: &'a [f32], columns: usize) -> Self {
+        Self::new(data, [data.len() / columns.max(1), columns], [columns, 1])
+    }
+
+    /// Columns [from, from + count).
+    pub(super) fn columns(self, from: usize, count: usize) -> Self {
+        assert!(from + count <= self.columns, "columns leave the matrix");
+        Self { data: &self.data[(from * self.column_stride).min(self.data.len())..], columns: count, ..self }
+    }
+
+    /// Rows and columns exchanged.
+    pub(super) fn t(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// A matrix to write, inside a slice.
+pub(super) struct MatMut<'a> {
+    data: &'a mut [MaybeUninit<f32>],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    /// Whether the elements hold numbers.
+    written: bool,
+}
+
+impl<'a> MatMut<'a> {
+    /// Element (r, c) is data[r row_stride + c].
+    pub(super) fn new(data: &'a mut [f32], sizes: [usize; 2], row_stride: usize) -> Self {
+        // SAFETY: the layout is the same, and products write numbers alone.
+        let data = unsafe { &mut *(data as *mut [f32] as *mut [MaybeUninit<f32>]) };
+        Self { written: true, ..Self::fresh(data, sizes, row_stride) }
+    }
+
+    /// The same in memory that has not been written yet.
+    pub(super) fn fresh(data: &'a mut [MaybeUninit<f32>], [rows, columns]: [usize; 2], row_stride: usize) -> Self {
+        assert!(fits(data.len(), rows, columns, row_stride, 1), "matrix view leaves its slice");
+        assert!(rows <= 1 || row_stride >= columns, "rows of a written matrix overlap");
+        Self { data, rows, columns, row_stride, written: false }
+    }
+}
+
+/// What the sums of products are added to.
+#[derive(Clone, Copy)]
+pub(super) enum Base<'a> {
+    Zero,
+    /// The same row for every row, such as a bias.
+    Row(&'a [f32]),
+    /// What the result holds.
+    Result,
+}
+
+fn fits(len: usize, rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> bool {
+    rows == 0 || columns == 0 || (rows - 1) * row_stride + (columns - 1) * column_stride < len
+}
+
+/// The length of equal parts of `count`, none longer than `most`.
+pub(super) fn even(count: usize, most: usize) -> usize {
+    count.div_ceil(count.div_ceil(most).max(1)).max(1)
+}
+
+/// base + a b.
+pub(super) fn new_product(a: Mat<'_>, b: Mat<'_>, base: Base<'_>) -> Vec<f32> {
+    let (rows, columns) = (a.rows, b.columns);
+    let mut dst = Vec::with_capacity(rows * columns);
+    let target = MatMut::fresh(&mut dst.spare_capacity_mut()[..rows * columns], [rows, columns], columns);
+    products(&mut [(target, vec![a])], &[b], base);
+    // SAFETY: a product writes all of its target.
+    unsafe { dst.set_len(rows * columns) };
+    dst
+}
+
+/// For each target: dst = base + sum of a b over its left matrices and the right ones, which are the same for all, over the
+/// threads. The targets have the same columns; all of each is written.
+pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<'_>], base: Base<'_>) {
+    let columns = targets.first().map_or(0, |(dst, _)| dst.columns);
+    for (dst, left) in targets.iter() {
+        let fit = |(a, b): (&Mat<'_>, &Mat<'_>)| a.rows == dst.rows && b.columns == columns && a.columns == b.rows;
+        assert!(dst.columns == columns && left.len() == right.len(), "matrix shapes do not fit");
+        assert!(left.iter().zip(right).all(fit), "matrix shapes do not fit");
+        match base {
+            Base::Zero => {}
+            Base::Row(row) => assert!(row.len() == columns, "row does not fit"),
+            Base::Result => assert!(dst.written, "the result holds no numbers yet"),
+        }
+    }
+    // A right matrix without rows still leaves the base.
+    let slices = right.iter().enumerate().flat_map(|(term, b)| {
+        let step = even(b.rows, DEPTH);
+        (0..b.rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(b.rows - from) })
+    });
+    let slices = slices.collect::<Vec<_>>();
+    let rows = targets.iter().map(|(dst, _)| dst.rows).sum::<usize>();
+    assert!(!slices.is_empty(), "a sum of products has a term");
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+    let parallel = rows * columns * depth > 64 * 64 * 64;
+    let panels = columns.div_ceil(PANEL);
+    // Tasks of some rows and panels each.
+    let blocks = targets.iter().enumerate().flat_map(|(target, (dst, _))| {
+        let step = even(dst.rows, BLOCK);
+        (0..dst.rows).step_by(step).map(move |from| (target, [from, (from + step).min(dst.rows)]))
+    });
+    let blocks = blocks.collect::<Vec<_>>();
+    let panels_per_task = even(panels, panels.div_ceil(TASKS.div_ceil(blocks.len())));
+    let across = panels.div_ceil(panels_per_task);
+    let targets = targets.iter_mut().map(|(dst, left)| {
+        let result = Target { start: dst.data.as_mut_ptr().cast(), columns, row_stride: dst.row_stride };
+        (result, left.as_slice())
+    });
+    let targets = targets.collect::<Vec<_>>();
+    // The base in whole panels.
+    let row = match base {
+        Base::Row(row) => [row, &vec![0.0; panels * PANEL - columns]].concat(),
+        _ => Vec::new(),
+    };
+    let mut copies = Vec::new();
+    let at_once = (RIGHT / (panels * PANEL * DEPTH)).max(1);
+    for (i, slices) in slices.chunks(at_once).enumerate() {
+        let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+        copies.resize(depth * panels * PANEL, 0.0);
+        let copy = |(panel, mut dst): (usize, &mut [f32])| {
+            for slice in slices {
+                let (part, rest) = dst.split_at_mut(slice.depth * PANEL);
+                let src = right[slice.term].t().columns(slice.from, slice.depth).t();
+                pack(src, panel * PANEL, PANEL.min(columns - panel * PANEL), PANEL, part);
+                dst = rest;
+            }
+        };
+        match parallel {
+            _ if depth == 0 => {}
+            true => copies.par_chunks_exact_mut(depth * PANEL).enumerate().for_each(copy),
+            false => copies.chunks_exact_mut(depth * PANEL).enumerate().for_each(copy),
+        }
+        let base = match base {
+            _ if i > 0 => Base::Result,
+            Base::Row(_) => Base::Row(&row),
+            other => other,
+        };
+        let task = |buffer: &mut Vec<f32>, task: usize| {
+            let (target, rows) = blocks[task / across];
+            let first = task % across * panels_per_task;
+            let panels = [first, (first + panels_per_task).min(panels)];
+            let (target, left) = targets[target];
+            // SAFETY: the views were checked against their slices, those of the targets are borrowed mutably and disjoint,
+            // and so are the tasks' rows and panels.
+            unsafe { target.add(rows, panels, left, slices, &copies, base, buffer) }
+        };
+        match parallel {
+            true => (0..blocks.len() * across).into_par_iter().for_each_init(Vec::new, task),
+            false => (0..blocks.len() * across).for_each(|i| task(&mut Vec::new(), i)),
+        }
+    }
+}
+
+/// A part of the depth: rows [from, from + depth) of the right matrix of a term.
+struct Slice {
+    term: usize,
+    from: usize,
+    depth: usize,
+}
+
+/// Copies columns [from, from + count) of `src` into rows of `width`, the rest of which become 0.
+fn pack(src: Mat<'_>, from: usize, count: usize, width: usize, dst: &mut [f32]) {
+    /// Rows at a time, so that the lines of `dst` stay in the cache.
+    const AT_ONCE: usize = 16;
+    let src = src.columns(from, count);
+    if src.column_stride == 1 {
+        for (r, dst) in dst.chunks_exact_mut(width).enumerate() {
+            dst[..count].copy_from_slice(&src.data[r * src.row_stride..][..count]);
+            dst[count..].fill(0.0);
+        }
+        return;
+    }
+    for (i, dst) in dst.chunks_mut(AT_ONCE * width).enumerate() {
+        for c in 0..count {
+            let src = src.data[i * AT_ONCE * src.row_stride + c * src.column_stride..].iter().step_by(src.row_stride);
+            dst[c..].iter_mut().step_by(width).zip(src).for_each(|(d, s)| *d = *s);
+        }
+        dst.chunks_exact_mut(width).for_each(|row| row[count..].fill(0.0));
+    }
+}
+
+/// The result of a product.
+#[derive(Clone, Copy)]
+struct Target {
+    start: *mut f32,
+    columns: usize,
+    row_stride: usize,
+}
+
+// SAFETY: tasks write disjoint tiles of slices that are borrowed mutably while they run.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// Adds the product of slices to the rows and panels [from, to). `right` has their rows of the right matrices, a panel
+    /// after the other.
+    ///
+    /// # Safety
+    /// The target lies in a slice, and nobody else uses these rows and panels meanwhile.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn add(
+        self,
+        [from, to]: [usize; 2],
+        panels: [usize; 2],
+        left: &[Mat<'_>],
+        slices: &[Slice],
+        right: &[f32],
+        base: Base<'_>,
+        buffer: &mut Vec<f32>,
+    ) {
+        let step = even(to - from, ROWS);
+        let offsets: [usize; DEPTH] = std::array::from_fn(|k| k * PANEL);
+        let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+        let mut before = 0;
+        for (i, slice) in slices.iter().enumerate() {
+            let base = if i > 0 { Base::Result } else { base };
+            let left = left[slice.term].columns(slice.from, slice.depth);
+            // A copy costs less than it saves where it is read often, or where rows that begin in the same set of the cache
+            // would drive one another out.
+            let often = panels[1] - panels[0] >= 8;
+            let in_place = left.column_stride == 1 && !left.row_stride.is_multiple_of(512) && !often;
+            if !in_place {
+                buffer.resize((to - from) * slice.depth, 0.0);
+                for (row, dst) in (from..to).step_by(step).zip(buffer.chunks_mut(step * slice.depth)) {
+                    let count = step.min(to - row);
+                    pack(left.t(), row, count, count, dst);
+                }
+            }
+            for panel in panels[0]..panels[1] {
+                let right = &right[(panel * depth + before) * PANEL..][..slice.depth * PANEL];
+                let width = PANEL.min(self.columns - panel * PANEL);
+                for row in (from..to).step_by(step) {
+                    let rows = step.min(to - row);
+                    let (left, strides) = match in_place {
+                        true => (&left.data[row * left.row_stride..], [left.row_stride, 1]),
+                        false => (&buffer[(row - from) * slice.depth..], [1, rows]),
+                    };
+                    let dst = self.start.wrapping_add(row * self.row_stride + panel * PANEL);
+                    let start = match base {
+                        Base::Zero => Start::Zero,
+                        Base::Row(row) => Start::Row(row[panel * PANEL..].as_ptr()),
+                        Base::Result => Start::Result,
+                    };
+                    let mut tile = Tile {
+                        rows,
+                        width: PANEL,
+                        left: left.as_ptr(),
+                        strides,
+                        right: right.as_ptr(),
+                        offsets: &offsets[..slice.depth],
+                        dst,
+                        dst_stride: self.row_stride,
+                        start,
+                    };
+                    // SAFETY: the left matrix was checked against its slice, and the copies have these sizes; the target by
+                    // the contract, where a panel that is not whole goes through `edge`.
+                    unsafe {
+                        if width == PANEL {
+                            tile.run();
+                            continue;
+                        }
+                        let row = |r: usize| dst.add(r * self.row_stride);
+                        let mut edge = [[0f32; PANEL]; ROWS];
+                        if matches!(base, Base::Result) {
+                            (0..rows).for_each(|r| row(r).copy_to_nonoverlapping(edge[r].as_mut_ptr(), width));
+                        }
+                        tile.width = width.next_multiple_of(PANEL / 2);
+                        tile.dst = edge.as_mut_ptr().cast();
+                        tile.dst_stride = PANEL;
+                        tile.run();
+                        (0..rows).for_each(|r| row(r).copy_from_nonoverlapping(edge[r].as_ptr(), width));
+                    }
+                }
+            }
+            before += slice.depth;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The source of a correlation, laid out so that every tap is a constant distance.
+
+use crate::ops::cpu::{build_pieces, simd};
+use crate::ops::gemm::tile::PANEL;
+
+/// A tap of a kernel: the output at (y, x) meets the source at (y + shift\[0\], x + shift\[1\]) of a phase.
+#[derive(Debug, Clone)]
+pub(super) struct Tap {
+    /// Its place in the kernel.
+    pub(super) index: usize,
+    /// The phase plane, line by line, that it reads.
+    pub(super) phase: usize,
+    pub(super) shift: [isize; 2],
+}
+
+/// How a plane is laid out: for a stride of s, s x s planes (phases) with every s-th line and pixel each; lines `pitch`
+/// apart, whose zeros at the end are the zeros before the next line too; and zeros above and below.
+#[derive(Debug, Clone)]
+pub(super) struct Grid {
+    /// Height and width of a plane of the source.
+    size: [usize; 2],
+    stride: [usize; 2],
+    /// Elements from line to line.
+    pub(super) pitch: usize,
+    /// Elements of a phase.
+    pub(super) phase: usize,
+    /// Place of the first pixel in its phase.
+    origin: usize,
+}
+
+impl Grid {
+    /// For taps that are met by outputs of the given height and width.
+    pub(super) fn new(size: [usize; 2], stride: [usize; 2], met: &[(&[Tap], [usize; 2])]) -> Self {
+        let lines = [0, 1].map(|axis| size[axis].div_ceil(stride[axis]));
+        let shifts =
+            |axis: usize| met.iter().flat_map(move |(taps, to)| taps.iter().map(move |t| (t.shift[axis], to[axis])));
+        let before = |axis: usize| shifts(axis).map(|(shift, _)| -shift).max().unwrap_or(0).max(0) as usize;
+        let after = |axis: usize| {
+            let last = shifts(axis).map(|(shift, to)| to as isize - 1 + shift).max().unwrap_or(0);
+            (last + 1 - lines[axis] as isize).max(0) as usize
+        };
+        let widest = met.iter().map(|(_, to)| to[1]).max().unwrap_or(0);
+        let pitch = (lines[1] + before(1).max(after(1))).max(widest);
+        let origin = before(0) * pitch + before(1);
+        // One line more than needed holds the end of the last line's zeros.
+        let phase = (before(0) + lines[0] + after(0)) * pitch + before(1) + after(1);
+        // Planes that begin at the same place of the cache's sets would drive one another out.
+        let phase = phase.next_multiple_of(16);
+        let phase = if phase.is_multiple_of(256) { phase + 16 } else { phase };
+        Self { size, stride, pitch, phase, origin }
+    }
+
+    pub(super) fn phases(&self) -> usize {
+        self.stride[0] * self.stride[1]
+    }
+
+    /// Place of the source under a tap of the output (0, 0), from the start of a channel.
+    pub(super) fn offset(&self, tap: &Tap) -> usize {
+        let place = self.origin as isize + tap.shift[0] * self.pitch as isize + tap.shift[1];
+        debug_assert!(place >= 0, "a tap reaches before its plane");
+        tap.phase * self.phase + place as usize
+    }
+
+    /// Lays out planes (N, H, W), with room for a panel behind the last.
+    pub(super) fn lay_out(&self, xs: &[f32]) -> Vec<f32> {
+        let pixels = self.size[0] * self.size[1];
+        let laid_out = self.phases() * self.phase;
+        let planes = xs.len() / pixels.max(1);
+        build_pieces(planes * laid_out + PANEL, laid_out, |start, dst| {
+            let Some(src) = xs.get(start / laid_out * pixels..) else { return };
+            for (y, line) in src[..pixels.min(src.len())].chunks_exact(self.size[1]).enumerate() {
+                let at = self.origin + y / self.stride[0] * self.pitch;
+                let phases = &mut dst[y % self.stride[0] * self.stride[1] * self.phase..];
+                for (x, dst) in phases.chunks_mut(self.phase).take(self.stride[1]).enumerate() {
+                    let count = line.len().saturating_sub(x).div_ceil(self.stride[1]);
+                    if count > 0 {
+                        every(&line[x..], self.stride[1], &mut dst[at..][..count]);
+                    }
+                }
+            }
+        })
+    }
+}
+
+simd! {
+    /// dst[i] = src[i stride].
+    fn every(src: &[f32], stride: usize, dst: &mut [f32]) {
+        match stride {
+            1 => dst.copy_from_slice(&src[..dst.len()]),
+            2 => {
+                if let Some((last, dst)) = dst.split_last_mut() {
+                    dst.iter_mut().zip(src.chunks_exact(2)).for_each(|(d, s)| *d = s[0]);
+                    *last = src[2 * dst.len()];
+                }
+            }
+            _ => dst.iter_mut().zip(src.iter().step_by(stride)).for_each(|(d, s)| *d = *s),
+        }
+    }
+}
