@@ -80,6 +80,6 @@ mod tests {
         assert!(exp(f32::NEG_INFINITY) < 2e-38);
         assert!(exp(f32::INFINITY).is_finite());
         assert_eq!(sigmoid(f32::INFINITY), 1.0);
-        assert!(exp(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
+        assert!(exp(f32::NAN).is_nan() && tanh(f32::NAN).is_nan() && sigmoid(f32::NAN).is_nan());
     }
 }

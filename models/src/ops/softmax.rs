@@ -39,13 +39,28 @@ simd! {
     }
 }
 
+/// exp(x - largest).
+#[inline(always)]
+fn power(x: f32, largest: f32) -> f32 {
+    let below = x - largest;
+    // A masked score, far below or minus infinity, gets exactly nothing.
+    if below < -87.0 { 0.0 } else { approx::exp(below) }
+}
+
 simd! {
     fn powers(row: &[f32], largest: f32, dst: &mut [f32]) {
-        for (d, x) in dst.iter_mut().zip(row) {
-            let below = *x - largest;
-            // A masked score, far below or minus infinity, gets exactly nothing.
-            *d = if below < -87.0 { 0.0 } else { approx::exp(below) };
+        let whole = row.len() / LANES * LANES;
+        for (d, x) in dst[..whole].iter_mut().zip(&row[..whole]) {
+            *d = power(*x, largest);
         }
+        // Rows are short: one by one the rest would take as long as all before.
+        let mut lanes = [largest; LANES];
+        let rest = &mut lanes[..row.len() - whole];
+        rest.copy_from_slice(&row[whole..]);
+        for x in &mut lanes {
+            *x = power(*x, largest);
+        }
+        dst[whole..].copy_from_slice(&lanes[..row.len() - whole]);
     }
 }
 
