@@ -280,25 +280,25 @@ impl Tile<'_> {
             for &offset in self.offsets {
                 let right = self.right.add(offset);
                 let mut b = [V::zero(); N];
-                for n in 0..N {
-                    b[n] = V::load(right.add(n * V::COUNT));
+                for (n, b) in b.iter_mut().enumerate() {
+                    *b = V::load(right.add(n * V::COUNT));
                     V::prefetch(right.wrapping_add(n * V::COUNT + AHEAD));
                 }
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let a = V::splat(left.add(if SIDE_BY_SIDE { r } else { r * row }));
-                    for n in 0..N {
-                        sums[r][n] = sums[r][n].add_product(a, b[n]);
+                    for (sum, b) in sums.iter_mut().zip(b) {
+                        *sum = sum.add_product(a, b);
                     }
                 }
                 left = left.add(column);
             }
-            for r in 0..R {
-                for n in 0..N {
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (n, sum) in sums.into_iter().enumerate() {
                     let dst = self.dst.add(r * self.dst_stride + n * V::COUNT);
                     let sum = match self.start {
-                        Start::Zero => sums[r][n],
-                        Start::Row(row) => V::load(row.add(n * V::COUNT)).add(sums[r][n]),
-                        Start::Result => V::load(dst).add(sums[r][n]),
+                        Start::Zero => sum,
+                        Start::Row(row) => V::load(row.add(n * V::COUNT)).add(sum),
+                        Start::Result => V::load(dst).add(sum),
                     };
                     sum.store(dst);
                 }
