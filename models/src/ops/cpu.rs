@@ -178,6 +178,22 @@ simd! {
 }
 
 simd! {
+    /// dst[i] = src[i stride].
+    pub(super) fn every(src: &[f32], stride: usize, dst: &mut [f32]) {
+        match stride {
+            1 => dst.copy_from_slice(&src[..dst.len()]),
+            2 => {
+                if let Some((last, dst)) = dst.split_last_mut() {
+                    dst.iter_mut().zip(src.chunks_exact(2)).for_each(|(d, s)| *d = s[0]);
+                    *last = src[2 * dst.len()];
+                }
+            }
+            _ => dst.iter_mut().zip(src.iter().step_by(stride)).for_each(|(d, s)| *d = *s),
+        }
+    }
+}
+
+simd! {
     /// Sum of a slice.
     pub(super) fn sum(src: &[f32]) -> f32 {
         let mut lanes = [0f32; LANES];

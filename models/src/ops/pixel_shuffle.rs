@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 
-use super::cpu::{View, build_pieces, elements, on_cpu, simd, tensor};
+use super::cpu::{View, build_pieces, elements, every, on_cpu, simd, tensor};
 use super::{Result, portable};
 
 /// ys[b, c, h r + i, w r + j] = xs[b, c r^2 + i r + j, h, w].
@@ -51,21 +51,6 @@ simd! {
     }
 }
 
-simd! {
-    /// dst[i] = src[offset + i r].
-    fn take_every(src: &[f32], offset: usize, r: usize, dst: &mut [f32]) {
-        if r == 2 {
-            for (d, s) in dst.iter_mut().zip(src.chunks_exact(2)) {
-                *d = s[offset];
-            }
-        } else {
-            for (d, s) in dst.iter_mut().zip(src.chunks_exact(r)) {
-                *d = s[offset];
-            }
-        }
-    }
-}
-
 impl CustomOp1 for PixelShuffle {
     fn name(&self) -> &'static str {
         "pixel-shuffle"
@@ -92,7 +77,7 @@ impl CustomOp1 for PixelShuffle {
             for (line, dx) in dx.chunks_exact_mut(self.width).enumerate() {
                 let (channel, y) = (line / self.height, line % self.height);
                 let source = (y * r + channel / r) * self.width * r;
-                take_every(&grads[source..][..self.width * r], channel % r, r, dx);
+                every(&grads[source + channel % r..], r, dx);
             }
         });
         Ok(Some(tensor(dx, arg.shape())?))

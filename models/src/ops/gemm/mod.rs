@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+use super::cpu::for_pieces;
 use tile::{DEPTH, PANEL, ROWS, Start, Tile};
 
 /// Elements of the right matrix that are copied at once.
@@ -18,7 +19,7 @@ const RIGHT: usize = 2 * 1024 * 1024;
 const BLOCK: usize = 16 * ROWS;
 
 /// Tasks that a large product is cut into, at least.
-const TASKS: usize = 8;
+pub(super) const TASKS: usize = 8;
 
 /// A matrix to read, inside a slice; rows may overlap.
 #[derive(Clone, Copy)]
@@ -167,19 +168,19 @@ pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<
     for (i, slices) in slices.chunks(at_once).enumerate() {
         let depth = slices.iter().map(|s| s.depth).sum::<usize>();
         copies.resize(depth * panels * PANEL, 0.0);
-        let copy = |(panel, mut dst): (usize, &mut [f32])| {
-            for slice in slices {
-                let (part, rest) = dst.split_at_mut(slice.depth * PANEL);
-                let src = right[slice.term].t().columns(slice.from, slice.depth).t();
-                pack(src, panel * PANEL, PANEL.min(columns - panel * PANEL), PANEL, part);
-                dst = rest;
+        // A small product is not worth other threads.
+        let piece = if parallel { depth * PANEL } else { copies.len() };
+        for_pieces(&mut copies, piece, |start, dst| {
+            for (i, mut dst) in dst.chunks_exact_mut(depth * PANEL).enumerate() {
+                let from = (start / (depth * PANEL) + i) * PANEL;
+                for slice in slices {
+                    let (part, rest) = dst.split_at_mut(slice.depth * PANEL);
+                    let src = right[slice.term].t().columns(slice.from, slice.depth).t();
+                    pack(src, from, PANEL.min(columns - from), PANEL, part);
+                    dst = rest;
+                }
             }
-        };
-        match parallel {
-            _ if depth == 0 => {}
-            true => copies.par_chunks_exact_mut(depth * PANEL).enumerate().for_each(copy),
-            false => copies.chunks_exact_mut(depth * PANEL).enumerate().for_each(copy),
-        }
+        });
         let base = match base {
             _ if i > 0 => Base::Result,
             Base::Row(_) => Base::Row(&row),

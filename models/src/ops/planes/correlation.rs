@@ -2,12 +2,10 @@
 
 use rayon::prelude::*;
 
+use super::HELD;
 use super::source::{Grid, Tap};
-use crate::ops::gemm::even;
-use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, Tile};
-
-/// Elements of the results that a task holds before it stores them.
-const HELD: usize = 64 * 1024;
+use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, panel};
+use crate::ops::gemm::{TASKS, even};
 
 /// Most panels of a task.
 const PANELS: usize = 8;
@@ -52,18 +50,19 @@ impl Correlation<'_> {
     pub(super) fn run(&self, grid: &Grid, source: &[f32], weights: Weights<'_>, bias: Option<&[f32]>, dst: &mut [f32]) {
         let Self { images, rows, .. } = *self;
         let depth = self.channels * self.taps.len();
-        let packed = self.pack(weights, depth);
+        let packed = self.pack(weights);
         let channel = grid.phases() * grid.phase;
         let taps = self.taps.iter().map(|tap| grid.offset(tap)).collect::<Vec<_>>();
         let offsets =
             (0..self.channels).flat_map(|c| taps.iter().map(move |tap| c * channel + tap)).collect::<Vec<_>>();
         let pixels = (self.lines[0] - 1) * grid.pitch + self.lines[1];
         let panels = pixels.div_ceil(PANEL);
-        let most = (HELD / (rows * PANEL)).min(images * weights.groups * panels / 16).clamp(1, PANELS);
+        let most = (HELD / (rows * PANEL)).min(images * weights.groups * panels / (2 * TASKS)).clamp(1, PANELS);
         let panels_per_task = even(panels, most);
         let tasks = panels.div_ceil(panels_per_task);
         let plane = self.plane[0] * self.plane[1];
-        let step = even(rows, ROWS);
+        // Where a panel ends at the latest, from the first channel of its group.
+        let reach = offsets.iter().max().map_or(0, |offset| offset + PANEL);
         let target = Target { start: dst.as_mut_ptr(), len: dst.len() };
         let buffer = || vec![0.0; panels_per_task * rows * PANEL];
         (0..images * weights.groups * tasks).into_par_iter().for_each_init(buffer, |held, task| {
@@ -78,31 +77,16 @@ impl Correlation<'_> {
             let slice = even(depth, DEPTH);
             for (first, offsets) in (0..).step_by(slice).zip(offsets.chunks(slice)) {
                 let left = &weights_of_group[first * rows..][..offsets.len() * rows];
-                for (panel, held) in (from..to).zip(held.chunks_exact_mut(rows * PANEL)) {
-                    let start = channels + panel * PANEL;
-                    debug_assert!(offsets.iter().all(|o| start + o + PANEL <= source.len()), "a tap leaves the source");
-                    let width = PANEL.min((pixels - panel * PANEL).next_multiple_of(PANEL / 2));
-                    for row in (0..rows).step_by(step) {
-                        let count = step.min(rows - row);
-                        let tile = Tile {
-                            rows: count,
-                            width,
-                            left: left[row * offsets.len()..].as_ptr(),
-                            strides: [1, count],
-                            right: source[start..].as_ptr(),
-                            offsets,
-                            dst: held[row * PANEL..].as_mut_ptr(),
-                            dst_stride: PANEL,
-                            start: if first > 0 { Start::Result } else { Start::Zero },
-                        };
-                        // SAFETY: the weights have `rows` columns for each offset, `held` has `rows` rows of a panel, and the
-                        // grid has zeros wherever a tap reaches and room for a panel behind the last plane.
-                        unsafe { tile.run() };
-                    }
+                let start = if first > 0 { Start::Result } else { Start::Zero };
+                for (i, held) in (from..to).zip(held.chunks_exact_mut(rows * PANEL)) {
+                    let width = PANEL.min((pixels - i * PANEL).next_multiple_of(PANEL / 2));
+                    let source = &source[channels + i * PANEL..][..reach];
+                    // SAFETY: the slice reaches as far as the farthest offset and a panel.
+                    unsafe { panel(rows, width, left, source, offsets, held, start) };
                 }
             }
-            for (panel, held) in (from..to).zip(held.chunks_exact(rows * PANEL)) {
-                let runs = self.runs(grid, panel * PANEL, pixels);
+            for (i, held) in (from..to).zip(held.chunks_exact(rows * PANEL)) {
+                let runs = self.runs(grid, i * PANEL, pixels);
                 for (row, held) in held.chunks_exact(PANEL).enumerate() {
                     let row = group * rows + row;
                     let start = (image * weights.groups * rows + row) * plane;
@@ -118,8 +102,9 @@ impl Correlation<'_> {
     }
 
     /// The weights in the order in which tiles read them: per group, slice of the depth and tile, a column at a time.
-    fn pack(&self, weights: Weights<'_>, depth: usize) -> Vec<f32> {
+    fn pack(&self, weights: Weights<'_>) -> Vec<f32> {
         let Self { channels, rows, taps, .. } = *self;
+        let depth = channels * taps.len();
         let (slice, step) = (even(depth, DEPTH), even(rows, ROWS));
         let mut packed = vec![0.0; weights.groups * rows * depth];
         let slices = packed.par_chunks_mut((rows * depth).max(1)).enumerate().flat_map(|(group, packed)| {
@@ -137,7 +122,6 @@ impl Correlation<'_> {
                 }
             }
         });
-        debug_assert!(channels * taps.len() == depth);
         packed
     }
 

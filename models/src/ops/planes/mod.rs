@@ -14,6 +14,9 @@ use super::cpu::sum;
 use correlation::{Correlation, Weights};
 use source::{Grid, Tap};
 
+/// Elements of the sums that a task holds before it stores them.
+const HELD: usize = 64 * 1024;
+
 /// Sizes of a convolution; pairs are (vertical, horizontal).
 #[derive(Debug, Clone)]
 pub(super) struct Planes {

@@ -1,6 +1,6 @@
 //! The source of a correlation, laid out so that every tap is a constant distance.
 
-use crate::ops::cpu::{build_pieces, simd};
+use crate::ops::cpu::{build_pieces, every};
 use crate::ops::gemm::tile::PANEL;
 
 /// A tap of a kernel: the output at (y, x) meets the source at (y + shift\[0\], x + shift\[1\]) of a phase.
@@ -42,7 +42,7 @@ impl Grid {
         let widest = met.iter().map(|(_, to)| to[1]).max().unwrap_or(0);
         let pitch = (lines[1] + before(1).max(after(1))).max(widest);
         let origin = before(0) * pitch + before(1);
-        // One line more than needed holds the end of the last line's zeros.
+        // Behind the last line are the zeros that it is read with.
         let phase = (before(0) + lines[0] + after(0)) * pitch + before(1) + after(1);
         // Planes that begin at the same place of the cache's sets would drive one another out.
         let phase = phase.next_multiple_of(16);
@@ -79,21 +79,5 @@ impl Grid {
                 }
             }
         })
-    }
-}
-
-simd! {
-    /// dst[i] = src[i stride].
-    fn every(src: &[f32], stride: usize, dst: &mut [f32]) {
-        match stride {
-            1 => dst.copy_from_slice(&src[..dst.len()]),
-            2 => {
-                if let Some((last, dst)) = dst.split_last_mut() {
-                    dst.iter_mut().zip(src.chunks_exact(2)).for_each(|(d, s)| *d = s[0]);
-                    *last = src[2 * dst.len()];
-                }
-            }
-            _ => dst.iter_mut().zip(src.iter().step_by(stride)).for_each(|(d, s)| *d = *s),
-        }
     }
 }

@@ -5,17 +5,11 @@
 
 use rayon::prelude::*;
 
-use super::Planes;
 use super::source::Grid;
+use super::{HELD, Planes};
 use crate::ops::cpu::build_pieces;
-use crate::ops::gemm::even;
-use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, Tile};
-
-/// Elements of the sums that a task holds.
-const HELD: usize = 64 * 1024;
-
-/// Tasks that the work is cut into, at least.
-const TASKS: usize = 8;
+use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, panel};
+use crate::ops::gemm::{TASKS, even};
 
 impl Planes {
     /// Gradient of the weight of [`Planes::convolve`].
@@ -26,9 +20,10 @@ impl Planes {
         let (blocks, plane) = (channels.div_ceil(PANEL), grid.phases() * grid.phase);
         let right = channels_last(&grid.lay_out(xs), channels, plane);
         let left = self.pack_gradients(grads, &grid, pixels);
-        let (slice, step) = (even(pixels, DEPTH), even(rows, ROWS));
+        let slice = even(pixels, DEPTH);
         let taps_per_task = even(taps.len(), (HELD / (rows * PANEL)).max(1));
-        let sums = self.groups * blocks * taps.len().div_ceil(taps_per_task);
+        let tap_tasks = taps.len().div_ceil(taps_per_task);
+        let sums = self.groups * blocks * tap_tasks;
         // The pixels of the batch in order, in slices of one image.
         let slices = (0..self.batch).flat_map(|image| (0..pixels).step_by(slice).map(move |from| (image, from)));
         let slices = slices.collect::<Vec<_>>();
@@ -36,8 +31,8 @@ impl Planes {
         let parts = slices.len().div_ceil(slices_per_task);
         let task = |task: usize| {
             let (sum, part) = (task / parts, task % parts);
-            let (group, block) = (sum * self.groups / sums, sum / (sums / self.groups / blocks) % blocks);
-            let first = sum % (sums / self.groups / blocks) * taps_per_task;
+            let (group, block) = (sum / tap_tasks / blocks, sum / tap_tasks % blocks);
+            let first = sum % tap_tasks * taps_per_task;
             let taps = &taps[first..(first + taps_per_task).min(taps.len())];
             let width = PANEL.min((channels - block * PANEL).next_multiple_of(PANEL / 2));
             let offsets: [usize; DEPTH] = std::array::from_fn(|k| k * PANEL);
@@ -46,26 +41,13 @@ impl Planes {
             for (i, &(image, from)) in own.iter().enumerate() {
                 let group = image * self.groups + group;
                 let depth = slice.min(pixels - from);
+                let start = if i > 0 { Start::Result } else { Start::Zero };
                 let left = &left[(group * pixels + from) * rows..][..depth * rows];
                 for (tap, held) in taps.iter().zip(held.chunks_exact_mut(rows * PANEL)) {
-                    let start = (group * blocks + block) * plane + from + grid.offset(tap);
-                    let right = &right[start * PANEL..][..depth * PANEL];
-                    for row in (0..rows).step_by(step) {
-                        let count = step.min(rows - row);
-                        let tile = Tile {
-                            rows: count,
-                            width,
-                            left: left[row * depth..].as_ptr(),
-                            strides: [1, count],
-                            right: right.as_ptr(),
-                            offsets: &offsets[..depth],
-                            dst: held[row * PANEL..].as_mut_ptr(),
-                            dst_stride: PANEL,
-                            start: if i > 0 { Start::Result } else { Start::Zero },
-                        };
-                        // SAFETY: `left` has `rows` columns and `right` a row for each pixel, `held` `rows` rows of a panel.
-                        unsafe { tile.run() };
-                    }
+                    let at = (group * blocks + block) * plane + from + grid.offset(tap);
+                    let right = &right[at * PANEL..][..depth * PANEL];
+                    // SAFETY: `right` has a panel for each offset.
+                    unsafe { panel(rows, width, left, right, &offsets[..depth], held, start) };
                 }
             }
             (group, block, first, held)
