@@ -16,7 +16,7 @@ pub(super) const LANES: usize = 16;
 const ELEMENTS_PER_TASK: usize = 16 * 1024;
 
 /// Elements that [`build`] clears at once: they are still in the first-level cache when the loop fills them.
-const ELEMENTS_AT_ONCE: usize = 4 * 1024;
+const ELEMENTS_AT_ONCE: usize = 256;
 
 /// Defines a function whose body is compiled for the baseline, for AVX2 and for AVX-512, and picks at run time.
 macro_rules! simd {

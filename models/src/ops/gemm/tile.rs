@@ -312,6 +312,10 @@ impl Tile<'_> {
     unsafe fn part<V: Lanes, const R: usize, const N: usize, const SIDE_BY_SIDE: bool>(self) {
         let [row, column] = self.strides;
         let mut sums = [[V::zero(); N]; R];
+        // The lines to write arrive while the products are summed.
+        for r in 0..R {
+            (0..N).for_each(|n| V::prefetch(self.dst.wrapping_add(r * self.dst_stride + n * V::COUNT)));
+        }
         let mut left = self.left;
         // SAFETY: by the contract of `run`.
         unsafe {
