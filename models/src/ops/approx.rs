@@ -34,7 +34,7 @@ pub(super) fn tanh(x: f32) -> f32 {
     let u = x * x;
     let p = 1.335_471_3e-8;
     let p = p * u + 2.060_912_4e-5;
-    let p = p * u + 3.495_590_9e-3;
+    let p = p * u + 3.495_591e-3;
     let p = p * u + 0.133_810_28;
     let p = p * u + 0.999_999_98;
     let q = 7.776_580_6e-7;

@@ -1,5 +1,7 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015) of axis 1 over all the other axes.
 
+use std::ops::Add;
+
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
 
@@ -110,7 +112,7 @@ simd! {
         for (l, x) in lanes.iter_mut().zip(chunks.remainder()) {
             *l += (*x - mean) * (*x - mean);
         }
-        fold(&lanes)
+        fold(&lanes, f32::add)
     }
 }
 
@@ -130,7 +132,7 @@ simd! {
             plain[i] += *g;
             weighted[i] += *g * (*x - mean);
         }
-        (fold(&plain), fold(&weighted))
+        (fold(&plain, f32::add), fold(&weighted, f32::add))
     }
 }
 

@@ -5,6 +5,7 @@
 //! all versions round alike.
 
 use std::mem::MaybeUninit;
+use std::ops::Add;
 
 use candle_core::{CpuStorage, Device, Layout, Result, Shape, Storage, StorageRef, Tensor, bail};
 use rayon::prelude::*;
@@ -133,15 +134,32 @@ pub(super) fn build_pieces(len: usize, piece: usize, work: impl Fn(usize, &mut [
 
 /// Builds `len` elements in tasks of `task` elements, each in pieces of `piece`.
 fn build_parts(len: usize, task: usize, piece: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-    let mut dst: Vec<f32> = Vec::with_capacity(len);
-    for_pieces(&mut dst.spare_capacity_mut()[..len], task, |start, part| {
-        for (i, part) in part.chunks_mut(piece.max(1)).enumerate() {
-            part.fill(MaybeUninit::new(0.0));
-            // SAFETY: every element has just been written, and f32 has the layout of MaybeUninit<f32>.
-            work(start + i * piece, unsafe { &mut *(part as *mut [MaybeUninit<f32>] as *mut [f32]) });
-        }
-    });
-    // SAFETY: the pieces cover the first `len` elements.
+    let all = |dst: &mut [MaybeUninit<f32>]| {
+        for_pieces(dst, task, |start, part| {
+            for (i, part) in part.chunks_mut(piece.max(1)).enumerate() {
+                part.fill(MaybeUninit::new(0.0));
+                // SAFETY: every element has just been written, and f32 has the layout of MaybeUninit<f32>.
+                work(start + i * piece, unsafe { &mut *(part as *mut [MaybeUninit<f32>] as *mut [f32]) });
+            }
+        });
+    };
+    // SAFETY: the pieces cover all elements.
+    unsafe { written(len, all) }
+}
+
+/// `len` elements that `write` writes.
+///
+/// # Safety
+/// It writes every one of them.
+pub(super) unsafe fn written(len: usize, write: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut dst = Vec::with_capacity(len);
+    let fresh = &mut dst.spare_capacity_mut()[..len];
+    if cfg!(debug_assertions) {
+        // What is left out shows.
+        fresh.fill(MaybeUninit::new(f32::NAN));
+    }
+    write(fresh);
+    // SAFETY: by the contract.
     unsafe { dst.set_len(len) };
     dst
 }
@@ -206,7 +224,7 @@ simd! {
         for (l, s) in lanes.iter_mut().zip(chunks.remainder()) {
             *l += *s;
         }
-        fold(&lanes)
+        fold(&lanes, f32::add)
     }
 }
 
@@ -224,18 +242,18 @@ simd! {
         for ((l, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
             *l += *a * *b;
         }
-        fold(&lanes)
+        fold(&lanes, f32::add)
     }
 }
 
-/// Sum of the lanes of a reduction, as a balanced tree.
+/// The lanes of a reduction as one, by a balanced tree.
 #[inline(always)]
-pub(super) fn fold(lanes: &[f32; LANES]) -> f32 {
+pub(super) fn fold(lanes: &[f32; LANES], both: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = *lanes;
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {
-            lanes[i] += lanes[i + half];
+            lanes[i] = both(lanes[i], lanes[i + half]);
         }
         half /= 2;
     }

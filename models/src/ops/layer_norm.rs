@@ -1,5 +1,7 @@
 //! Layer normalisation over the last axis (Ba et al., 2016).
 
+use std::ops::Add;
+
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 
 use super::cpu::{LANES, View, build_pieces, dot, elements, fold, on_cpu, reduce, simd, sum, tensor};
@@ -42,7 +44,7 @@ simd! {
         for (l, x) in lanes.iter_mut().zip(chunks.remainder()) {
             *l += (*x - mean) * (*x - mean);
         }
-        (mean, 1.0 / (fold(&lanes) * scale + eps).sqrt())
+        (mean, 1.0 / (fold(&lanes, f32::add) * scale + eps).sqrt())
     }
 }
 

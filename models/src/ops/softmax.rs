@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 
-use super::cpu::{LANES, View, build_pieces, dot, elements, on_cpu, simd, sum, tensor};
+use super::cpu::{LANES, View, build_pieces, dot, elements, fold, on_cpu, simd, sum, tensor};
 use super::{Result, approx, portable};
 
 /// exp(x - max) / sum of exp(x - max) over the last axis.
@@ -28,14 +28,14 @@ struct Softmax {
 
 simd! {
     fn largest(row: &[f32]) -> f32 {
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
         let mut lanes = [f32::NEG_INFINITY; LANES];
         let mut chunks = row.chunks_exact(LANES);
         for chunk in &mut chunks {
-            for (l, x) in lanes.iter_mut().zip(chunk) {
-                *l = if *x > *l { *x } else { *l };
-            }
+            lanes.iter_mut().zip(chunk).for_each(|(l, x)| *l = larger(*l, *x));
         }
-        lanes.iter().chain(chunks.remainder()).fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+        lanes.iter_mut().zip(chunks.remainder()).for_each(|(l, x)| *l = larger(*l, *x));
+        fold(&lanes, larger)
     }
 }
 

@@ -9,8 +9,8 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::cpu::for_pieces;
-use tile::{DEPTH, PANEL, ROWS, Start, Tile};
+use super::cpu::{for_pieces, written};
+use tile::{DEPTH, PANEL, ROWS, Start, Tile, WIDTHS};
 
 /// Elements of the right matrix that are copied at once.
 const RIGHT: usize = 2 * 1024 * 1024;
@@ -112,12 +112,11 @@ pub(super) fn even(count: usize, most: usize) -> usize {
 /// base + a b.
 pub(super) fn new_product(a: Mat<'_>, b: Mat<'_>, base: Base<'_>) -> Vec<f32> {
     let (rows, columns) = (a.rows, b.columns);
-    let mut dst = Vec::with_capacity(rows * columns);
-    let target = MatMut::fresh(&mut dst.spare_capacity_mut()[..rows * columns], [rows, columns], columns);
-    products(&mut [(target, vec![a])], &[b], base);
+    let write = |dst: &mut [MaybeUninit<f32>]| {
+        products(&mut [(MatMut::fresh(dst, [rows, columns], columns), vec![a])], &[b], base);
+    };
     // SAFETY: a product writes all of its target.
-    unsafe { dst.set_len(rows * columns) };
-    dst
+    unsafe { written(rows * columns, write) }
 }
 
 /// For each target: dst = base + sum of a b over its left matrices and the right ones, which are the same for all, over the
@@ -356,7 +355,7 @@ impl Target {
                         if matches!(base, Base::Result) {
                             (0..rows).for_each(|r| row(r).copy_to_nonoverlapping(edge[r].as_mut_ptr(), width));
                         }
-                        tile.width = width.next_multiple_of(PANEL / 2);
+                        tile.width = width.next_multiple_of(WIDTHS);
                         tile.dst = edge.as_mut_ptr().cast();
                         tile.dst_stride = PANEL;
                         tile.run();

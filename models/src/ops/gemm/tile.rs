@@ -7,7 +7,10 @@
 use super::even;
 
 /// Columns of a panel of the right matrix.
-pub(in crate::ops) const PANEL: usize = 32;
+pub(in crate::ops) const PANEL: usize = 64;
+
+/// A tile's width is a multiple of this.
+pub(in crate::ops) const WIDTHS: usize = 16;
 
 /// Most rows of a tile.
 pub(in crate::ops) const ROWS: usize = 12;
@@ -158,7 +161,7 @@ mod x86 {
     );
 }
 
-/// A product to compute: `rows` (at most [`ROWS`]) by `width` (a multiple of 16, at most [`PANEL`]) elements.
+/// A product to compute: `rows` (at most [`ROWS`]) by `width` (a multiple of [`WIDTHS`], at most [`PANEL`]) elements.
 ///
 /// Element (r, k) of the left matrix is `left[r strides[0] + k strides[1]]`; row k of the right matrix begins at
 /// `right[offsets[k]]`, row r of the result at `dst[r dst_stride]`.
@@ -235,12 +238,12 @@ impl Tile<'_> {
             #[target_feature(enable = "avx512f")]
             unsafe fn avx512(tile: Tile<'_>) {
                 // SAFETY: by the contract of `run`.
-                unsafe { tile.split::<__m512, ROWS>() }
+                unsafe { tile.split::<__m512, 4, 6>() }
             }
             #[target_feature(enable = "avx2,fma")]
             unsafe fn avx2(tile: Tile<'_>) {
                 // SAFETY: by the contract of `run`.
-                unsafe { tile.split::<__m256, 6>() }
+                unsafe { tile.split::<__m256, 2, 6>() }
             }
             if std::arch::is_x86_feature_detected!("avx512f") {
                 // SAFETY: the processor has the feature; the rest by the contract.
@@ -252,21 +255,23 @@ impl Tile<'_> {
             }
         }
         // SAFETY: by the contract.
-        unsafe { self.split::<[f32; 4], 4>() }
+        unsafe { self.split::<[f32; 4], 2, 4>() }
     }
 
-    /// Cuts the tile into parts of at most `MOST` rows and two vectors, which fit the registers.
+    /// Cuts the tile into parts that fit the registers: `MOST` rows and `WIDE` vectors, or what is left of either.
     #[inline(always)]
-    unsafe fn split<V: Lanes, const MOST: usize>(self) {
-        for column in (0..self.width).step_by(2 * V::COUNT) {
-            for row in (0..self.rows).step_by(MOST) {
+    unsafe fn split<V: Lanes, const WIDE: usize, const MOST: usize>(self) {
+        for column in (0..self.width).step_by(WIDE * V::COUNT) {
+            let vectors = WIDE.min((self.width - column) / V::COUNT);
+            let most = if vectors > 2 { MOST } else { MOST * WIDE / 2 };
+            for row in (0..self.rows).step_by(most) {
                 let start = match self.start {
                     Start::Row(from) => Start::Row(from.wrapping_add(column)),
                     other => other,
                 };
                 let part = Tile {
                     start,
-                    rows: MOST.min(self.rows - row),
+                    rows: most.min(self.rows - row),
                     left: self.left.wrapping_add(row * self.strides[0]),
                     right: self.right.wrapping_add(column),
                     dst: self.dst.wrapping_add(row * self.dst_stride + column),
@@ -274,11 +279,15 @@ impl Tile<'_> {
                 };
                 // SAFETY: part of this tile.
                 unsafe {
-                    match (self.width - column > V::COUNT, self.strides[0] == 1) {
-                        (true, true) => part.of_rows::<V, 2, true>(),
-                        (true, false) => part.of_rows::<V, 2, false>(),
-                        (false, true) => part.of_rows::<V, 1, true>(),
-                        (false, false) => part.of_rows::<V, 1, false>(),
+                    match (vectors, self.strides[0] == 1) {
+                        (4.., true) => part.of_rows::<V, 4, true>(),
+                        (4.., false) => part.of_rows::<V, 4, false>(),
+                        (3, true) => part.of_rows::<V, 3, true>(),
+                        (3, false) => part.of_rows::<V, 3, false>(),
+                        (2, true) => part.of_rows::<V, 2, true>(),
+                        (2, false) => part.of_rows::<V, 2, false>(),
+                        (_, true) => part.of_rows::<V, 1, true>(),
+                        (_, false) => part.of_rows::<V, 1, false>(),
                     }
                 }
             }

@@ -1,14 +1,16 @@
 //! Sums over channels and taps, for every output pixel.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::HELD;
 use super::source::{Grid, Tap};
-use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, panel};
+use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, WIDTHS, panel};
 use crate::ops::gemm::{TASKS, even};
 
 /// Most panels of a task.
-const PANELS: usize = 8;
+const PANELS: usize = 4;
 
 /// The weight of row r, channel c of a group and a tap is values\[(group's start) + r row + c channel + tap\].
 #[derive(Clone, Copy)]
@@ -47,7 +49,15 @@ struct Run {
 }
 
 impl Correlation<'_> {
-    pub(super) fn run(&self, grid: &Grid, source: &[f32], weights: Weights<'_>, bias: Option<&[f32]>, dst: &mut [f32]) {
+    /// Writes all pixels of the phase in `dst`, planes (images, rows).
+    pub(super) fn run(
+        &self,
+        grid: &Grid,
+        source: &[f32],
+        weights: Weights<'_>,
+        bias: Option<&[f32]>,
+        dst: &mut [MaybeUninit<f32>],
+    ) {
         let Self { images, rows, .. } = *self;
         let depth = self.channels * self.taps.len();
         let packed = self.pack(weights);
@@ -56,20 +66,21 @@ impl Correlation<'_> {
         let offsets =
             (0..self.channels).flat_map(|c| taps.iter().map(move |tap| c * channel + tap)).collect::<Vec<_>>();
         let pixels = (self.lines[0] - 1) * grid.pitch + self.lines[1];
+        // Tasks of panels that follow one another through the images: a slice of the weights meets all of a task's.
         let panels = pixels.div_ceil(PANEL);
         let most = (HELD / (rows * PANEL)).min(images * weights.groups * panels / (2 * TASKS)).clamp(1, PANELS);
-        let panels_per_task = even(panels, most);
-        let tasks = panels.div_ceil(panels_per_task);
+        let panels_per_task = even(images * panels, most);
+        let tasks = (images * panels).div_ceil(panels_per_task);
         let plane = self.plane[0] * self.plane[1];
         // Where a panel ends at the latest, from the first channel of its group.
         let reach = offsets.iter().max().map_or(0, |offset| offset + PANEL);
-        let target = Target { start: dst.as_mut_ptr(), len: dst.len() };
+        let target = Target { start: dst.as_mut_ptr().cast(), len: dst.len() };
         let buffer = || vec![0.0; panels_per_task * rows * PANEL];
-        (0..images * weights.groups * tasks).into_par_iter().for_each_init(buffer, |held, task| {
-            let (image, group) = (task / tasks / weights.groups, task / tasks % weights.groups);
+        (0..weights.groups * tasks).into_par_iter().for_each_init(buffer, |held, task| {
+            let group = task / tasks;
             let from = task % tasks * panels_per_task;
-            let to = (from + panels_per_task).min(panels);
-            let channels = (image * weights.groups + group) * self.channels * channel;
+            let places =
+                (from..(from + panels_per_task).min(images * panels)).map(|i| (i / panels, i % panels * PANEL));
             let weights_of_group = &packed[group * rows * depth..][..rows * depth];
             if depth == 0 {
                 held.fill(0.0);
@@ -78,15 +89,16 @@ impl Correlation<'_> {
             for (first, offsets) in (0..).step_by(slice).zip(offsets.chunks(slice)) {
                 let left = &weights_of_group[first * rows..][..offsets.len() * rows];
                 let start = if first > 0 { Start::Result } else { Start::Zero };
-                for (i, held) in (from..to).zip(held.chunks_exact_mut(rows * PANEL)) {
-                    let width = PANEL.min((pixels - i * PANEL).next_multiple_of(PANEL / 2));
-                    let source = &source[channels + i * PANEL..][..reach];
+                for ((image, pixel), held) in places.clone().zip(held.chunks_exact_mut(rows * PANEL)) {
+                    let width = PANEL.min((pixels - pixel).next_multiple_of(WIDTHS));
+                    let channels = (image * weights.groups + group) * self.channels * channel;
+                    let source = &source[channels + pixel..][..reach];
                     // SAFETY: the slice reaches as far as the farthest offset and a panel.
                     unsafe { panel(rows, width, left, source, offsets, held, start) };
                 }
             }
-            for (i, held) in (from..to).zip(held.chunks_exact(rows * PANEL)) {
-                let runs = self.runs(grid, i * PANEL, pixels);
+            for ((image, pixel), held) in places.zip(held.chunks_exact(rows * PANEL)) {
+                let runs = self.runs(grid, pixel, pixels);
                 for (row, held) in held.chunks_exact(PANEL).enumerate() {
                     let row = group * rows + row;
                     let start = (image * weights.groups * rows + row) * plane;
@@ -113,12 +125,13 @@ impl Correlation<'_> {
         slices.for_each(|(group, first, packed)| {
             let count = packed.len() / rows;
             let values = &weights.values[group * weights.values.len() / weights.groups..];
+            let columns = (0..channels).flat_map(|c| taps.iter().map(move |tap| c * weights.channel + tap.index));
+            let columns = columns.skip(first).take(count).collect::<Vec<_>>();
             for (tile, packed) in packed.chunks_mut(step * count).enumerate() {
                 let width = packed.len() / count;
-                for (k, column) in packed.chunks_exact_mut(width).enumerate() {
-                    let (channel, tap) = ((first + k) / taps.len(), (first + k) % taps.len());
-                    let at = channel * weights.channel + taps[tap].index + tile * step * weights.row;
-                    column.iter_mut().enumerate().for_each(|(r, dst)| *dst = values[at + r * weights.row]);
+                for (at, column) in columns.iter().zip(packed.chunks_exact_mut(width)) {
+                    let values = values[tile * step * weights.row + at..].iter().step_by(weights.row);
+                    column.iter_mut().zip(values).for_each(|(dst, x)| *dst = *x);
                 }
             }
         });
@@ -162,11 +175,9 @@ impl Target {
         // SAFETY: inside the result by the assertion, exclusive by the contract.
         unsafe {
             let dst = self.start.add(to);
-            if stride == 1 {
-                let dst = std::slice::from_raw_parts_mut(dst, src.len());
-                dst.iter_mut().zip(src).for_each(|(d, s)| *d = *s + bias);
-            } else {
-                src.iter().enumerate().for_each(|(i, s)| *dst.add(i * stride) = *s + bias);
+            match stride {
+                1 => src.iter().enumerate().for_each(|(i, s)| dst.add(i).write(*s + bias)),
+                _ => src.iter().enumerate().for_each(|(i, s)| dst.add(i * stride).write(*s + bias)),
             }
         }
     }

@@ -1,16 +1,18 @@
 //! Convolution of (B, C, H, W), its gradients and its transpose. Sequences (B, C, T) are images of height 1.
 //!
 //! Nothing is copied per tap. The source is laid out once with zeros around its images, so that the input of an output
-//! under a tap lies at the same distance from it for every output: 32 outputs in a row meet 32 inputs in a row, wherever
-//! they are. A convolution is then a matrix product whose right matrix is read in place.
+//! under a tap lies at the same distance from it for every output: outputs in a row meet inputs in a row, wherever they
+//! are. A convolution is then a matrix product whose right matrix is read in place.
 
 mod correlation;
 mod source;
 mod weight_gradient;
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
-use super::cpu::sum;
+use super::cpu::{sum, written};
 use correlation::{Correlation, Weights};
 use source::{Grid, Tap};
 
@@ -93,9 +95,9 @@ impl Planes {
             stride: [1, 1],
             phase: [0, 0],
         };
-        let mut ys = vec![0.0; self.batch * self.outputs * self.output[0] * self.output[1]];
-        correlation.run(&grid, &source, weights, bias, &mut ys);
-        ys
+        let len = self.batch * self.outputs * self.output[0] * self.output[1];
+        // SAFETY: these are all pixels.
+        unsafe { written(len, |ys| correlation.run(&grid, &source, weights, bias, ys)) }
     }
 
     /// Adds every output's gradient to the inputs it came from, plus a bias per input channel: the gradient of the input
@@ -113,21 +115,23 @@ impl Planes {
         let source = grid.lay_out(grads);
         let (rows, taps_count) = (self.inputs_per_group(), self.taps());
         let weights = Weights { values: weight, row: taps_count, channel: rows * taps_count, groups: self.groups };
-        let mut dx = vec![0.0; self.batch * self.inputs * self.input[0] * self.input[1]];
-        for (phase, taps, lines) in &phases {
-            let correlation = Correlation {
-                images: self.batch,
-                channels: self.outputs_per_group(),
-                rows,
-                taps,
-                lines: *lines,
-                plane: self.input,
-                stride: self.stride,
-                phase: *phase,
-            };
-            correlation.run(&grid, &source, weights, bias, &mut dx);
-        }
-        dx
+        let write = |dx: &mut [MaybeUninit<f32>]| {
+            for (phase, taps, lines) in &phases {
+                let correlation = Correlation {
+                    images: self.batch,
+                    channels: self.outputs_per_group(),
+                    rows,
+                    taps,
+                    lines: *lines,
+                    plane: self.input,
+                    stride: self.stride,
+                    phase: *phase,
+                };
+                correlation.run(&grid, &source, weights, bias, dx);
+            }
+        };
+        // SAFETY: every pixel is at one of the places of the stride.
+        unsafe { written(self.batch * self.inputs * self.input[0] * self.input[1], write) }
     }
 }
 

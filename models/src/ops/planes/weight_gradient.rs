@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::source::Grid;
 use super::{HELD, Planes};
 use crate::ops::cpu::build_pieces;
-use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, panel};
+use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, WIDTHS, panel};
 use crate::ops::gemm::{TASKS, even};
 
 impl Planes {
@@ -34,7 +34,7 @@ impl Planes {
             let (group, block) = (sum / tap_tasks / blocks, sum / tap_tasks % blocks);
             let first = sum % tap_tasks * taps_per_task;
             let taps = &taps[first..(first + taps_per_task).min(taps.len())];
-            let width = PANEL.min((channels - block * PANEL).next_multiple_of(PANEL / 2));
+            let width = PANEL.min((channels - block * PANEL).next_multiple_of(WIDTHS));
             let offsets: [usize; DEPTH] = std::array::from_fn(|k| k * PANEL);
             let mut held = vec![0.0; taps.len() * rows * PANEL];
             let own = &slices[part * slices_per_task..((part + 1) * slices_per_task).min(slices.len())];
