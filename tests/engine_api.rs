@@ -234,3 +234,26 @@ fn the_public_api_shows_no_tensor() {
     visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.is_empty(), "{found:#?}");
 }
+
+/// Beside the lips a face moves its head and blinks; `still` leaves the lips alone moving.
+#[test]
+fn every_face_lives_and_can_hold_still() {
+    let engine = Engine::with_defaults().unwrap();
+    for face in ["grid-s4", "grid-s1"] {
+        let spoken = |still: bool| {
+            let options = SpeakOptions::new().video(VideoOptions::new().face(face).still(still)).length_s(3.0);
+            let (recorder, _) = record(&engine, "Good morning to you.", &options);
+            recorder.pictures
+        };
+        let (living, still) = (spoken(false), spoken(true));
+        // A line of pixels through the hair above the eyes, far from the lips.
+        let hair = |picture: &Picture| {
+            let row = picture.height as usize / 3 * 3 * picture.width as usize;
+            picture.rgb[row..row + 3 * picture.width as usize].to_vec()
+        };
+        assert_eq!(living.len(), still.len());
+        assert!(still.iter().all(|picture| hair(picture) == hair(&still[0])), "{face} moves where it should be still");
+        let moves = living.windows(2).filter(|pair| hair(&pair[0]) != hair(&pair[1])).count();
+        assert!(moves > living.len() / 2, "{face} moves {moves} times in {} video frames", living.len());
+    }
+}

@@ -59,7 +59,7 @@ fn spoken(engine: &Engine, options: &SpeakOptions) -> Made {
 #[test]
 fn pushed_in_any_pieces_it_is_what_speak_makes_of_the_whole() {
     let engine = engine();
-    let options = SpeakOptions::new().seed(9).pause_s(0.1).video(VideoOptions::new());
+    let options = SpeakOptions::new().seed(9).pause_s(0.1).video(VideoOptions::new().still(true));
     let expected = spoken(&engine, &options);
     assert!(expected.is_complete && expected.cues.len() > 20);
     // Several sessions of one engine at once.

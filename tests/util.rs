@@ -144,6 +144,7 @@ fn face_asset() -> FaceAsset {
         picture: Picture { width, height, rgb },
         crop_rgb,
         affine,
+        performance: None,
     }
 }
 

@@ -94,7 +94,7 @@ impl Role {
     /// What draws the face; `None` for sound alone.
     fn drawing<'a>(&'a self, fps: Fps, log: Option<&'a MotionLog>) -> Option<Drawing<'a>> {
         let (lips, face) = (self.voice.lips.as_ref()?, self.face.as_ref()?);
-        Some(Drawing { lips, identity: &face.identity, compositor: &face.compositor, fps, log })
+        Some(Drawing { lips, identity: &face.identity, compositor: &face.compositor, fps, performs: false, log })
     }
 }
 
@@ -210,7 +210,11 @@ impl Engine {
     ) -> Result<Spoken> {
         let cast = self.cast(&mut source, options)?;
         let planner = Planner::new(&self.front_end, &cast, options, &mut source)?;
-        let drawing = options.video.as_ref().and_then(|video| cast.lead.drawing(video.fps, log));
+        let drawing = options.video.as_ref().and_then(|video| {
+            // What a session draws is performed when it is shown: only then is known how long nothing was said before.
+            let performs = log.is_none() && !video.still;
+            Some(speak::Drawing { performs, ..cast.lead.drawing(video.fps, log)? })
+        });
         speak::speak(planner, drawing, options, sink)
     }
 
@@ -229,7 +233,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::speak`].
     pub fn idle_face(&self, options: &SpeakOptions) -> Result<Option<IdleFace>> {
-        IdleFace::new(&self.role(options.voice.as_deref(), options)?)
+        let still = options.video.as_ref().is_none_or(|video| video.still);
+        IdleFace::new(&self.role(options.voice.as_deref(), options)?, still)
     }
 
     /// Reads an SSML document, and the voices and the face that the text needs.

@@ -48,11 +48,13 @@ pub struct VideoOptions {
     pub face: Option<String>,
     /// Video frames a second. Default: 25.
     pub fps: Fps,
+    /// Whether the head holds still and the eyes stay open. Default: `false`, where the face has a performance.
+    pub still: bool,
 }
 
 impl Default for VideoOptions {
     fn default() -> Self {
-        Self { face: None, fps: Fps::FPS_25 }
+        Self { face: None, fps: Fps::FPS_25, still: false }
     }
 }
 
@@ -71,6 +73,12 @@ impl VideoOptions {
     /// Chooses the video frame rate.
     pub fn fps(mut self, fps: Fps) -> Self {
         self.fps = fps;
+        self
+    }
+
+    /// Chooses whether the head holds still.
+    pub fn still(mut self, still: bool) -> Self {
+        self.still = still;
         self
     }
 }

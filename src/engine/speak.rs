@@ -39,6 +39,8 @@ pub(crate) struct Drawing<'a> {
     pub(crate) identity: &'a LipsIdentity,
     pub(crate) compositor: &'a Compositor,
     pub(crate) fps: Fps,
+    /// Whether the face moves on its own too.
+    pub(crate) performs: bool,
     /// Where the motion of each video frame is noted, for whoever may have to close the mouth.
     pub(crate) log: Option<&'a MotionLog>,
 }
@@ -135,6 +137,7 @@ fn draw_sentences(
     pictures: &Sender<Result<Picture>>,
 ) -> Result<()> {
     let (mut end_sample, mut next) = (0, 0);
+    let mut video_frame = 0;
     for (sentence, first_sound) in sentences {
         let drawing = drawing.played_by(&sentence.role);
         let mut motion =
@@ -146,7 +149,7 @@ fn draw_sentences(
             let position = drawing.fps.video_frame_sample(k, SAMPLE_RATE) - sentence.start_sample as f64;
             motion.at(position / f64::from(SAMPLE_RATE))
         });
-        if !draw(drawing, moments, &first_sound, pictures)? {
+        if !draw(drawing, moments, &first_sound, &mut video_frame, pictures)? {
             return Ok(());
         }
     }
@@ -154,15 +157,16 @@ fn draw_sentences(
     let rest = (next..total).map(|_| Ok(drawing.identity.rest()));
     // Nothing to wait for: its sender is gone.
     let (_, no_sound) = bounded(0);
-    draw(drawing, rest, &no_sound, pictures)?;
+    draw(drawing, rest, &no_sound, &mut video_frame, pictures)?;
     Ok(())
 }
 
-/// `false` where nobody listens any more.
+/// Draws from the video frame `video_frame` on; `false` where nobody listens any more.
 fn draw(
     drawing: Drawing<'_>,
     mut motion: impl Iterator<Item = Result<Vec<f32>>>,
     first_sound: &Receiver<()>,
+    video_frame: &mut u64,
     pictures: &Sender<Result<Picture>>,
 ) -> Result<bool> {
     let mut count = FIRST_PICTURES;
@@ -177,7 +181,12 @@ fn draw(
             log.extend(batch);
         }
         for mouth in mouths {
-            if pictures.send(Ok(drawing.compositor.compose(&mouth))).is_err() {
+            let mut picture = drawing.compositor.compose(&mouth);
+            if drawing.performs {
+                picture = drawing.compositor.perform(&picture, *video_frame as f64 / drawing.fps.as_f64());
+            }
+            *video_frame += 1;
+            if pictures.send(Ok(picture)).is_err() {
                 return Ok(false);
             }
         }

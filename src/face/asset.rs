@@ -1,16 +1,19 @@
-//! A face on disk: one small folder, or the same three files embedded.
+//! A face on disk: one small folder, or the same files embedded.
 //!
 //! | file | what |
 //! |---|---|
 //! | `face.json` | name, origin, licence, and the map from crop to picture |
 //! | `picture.png` | the whole face, lips closed: what is shown around the lips |
 //! | `crop.png` | the identity image, 160 x 80: what the identity encoder reads |
+//! | `performance.json` | poses of the head and times of blinks; without it the face holds still |
+//! | `blink.png` | the eyes of a blink, one below the other, where the performance has blinks |
 
 use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
 use serde::{Deserialize, Serialize};
 
+use super::performance::{Blink, Performance, Pose};
 use super::{Affine, CROP_BYTES, CROP_HEIGHT, CROP_WIDTH, FaceError};
 use crate::sink::Picture;
 
@@ -19,6 +22,8 @@ const VERSION: u32 = 1;
 const MANIFEST: &str = "face.json";
 const PICTURE: &str = "picture.png";
 const CROP: &str = "crop.png";
+const PERFORMANCE: &str = "performance.json";
+const BLINK: &str = "blink.png";
 
 /// Sides of a picture: encoders want even ones, and no video of a face is larger.
 const PICTURE_SIDES: std::ops::RangeInclusive<u32> = 16..=4096;
@@ -40,6 +45,19 @@ pub struct FaceAsset {
     pub crop_rgb: Vec<u8>,
     /// The map from crop to picture.
     pub affine: Affine,
+    /// What the face does on its own; `None`: it holds still.
+    pub performance: Option<Performance>,
+}
+
+/// `performance.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PerformanceFile {
+    /// [across, down, turn, growth] every 1/25 s.
+    head: Vec<Pose>,
+    blinks_s: Vec<f32>,
+    /// Of `blink.png`: column and row of its patches in the picture, and the height of one.
+    blink: Option<[u32; 3]>,
 }
 
 /// `face.json`.
@@ -65,7 +83,12 @@ impl FaceAsset {
             let path = dir.join(name);
             std::fs::read(&path).map_err(|source| FaceError::Io { path, source })
         };
-        Self::from_bytes(&read(MANIFEST)?, &read(PICTURE)?, &read(CROP)?).map_err(|error| match error {
+        let optional = |name: &str| dir.join(name).exists().then(|| read(name)).transpose();
+        let face = Self::from_bytes(&read(MANIFEST)?, &read(PICTURE)?, &read(CROP)?).and_then(|face| {
+            let Some(performance) = optional(PERFORMANCE)? else { return Ok(face) };
+            face.with_performance(&performance, optional(BLINK)?.as_deref())
+        });
+        face.map_err(|error| match error {
             // A face that is too damaged to tell its name is named by its folder.
             FaceError::Invalid { name, why } if name.is_empty() => {
                 FaceError::Invalid { name: dir.display().to_string(), why }
@@ -103,12 +126,35 @@ impl FaceAsset {
                 crop.into_raw()
             },
             affine: manifest.picture_from_crop,
+            performance: None,
             name: manifest.name,
             origin: manifest.origin,
             licence: manifest.licence,
         };
         face.check()?;
         Ok(face)
+    }
+
+    /// The face with a performance, from the contents of `performance.json` and `blink.png`.
+    ///
+    /// # Errors
+    /// [`FaceError::Invalid`].
+    pub fn with_performance(mut self, performance_json: &[u8], blink_png: Option<&[u8]>) -> Result<Self, FaceError> {
+        let invalid = |why: String| FaceError::Invalid { name: self.name.clone(), why };
+        let file: PerformanceFile =
+            serde_json::from_slice(performance_json).map_err(|e| invalid(format!("{PERFORMANCE}: {e}")))?;
+        let blink = match (file.blink, blink_png) {
+            (None, _) => None,
+            (Some(_), None) => return Err(invalid(format!("{PERFORMANCE} names a blink, but {BLINK} is not there"))),
+            (Some([left, top, height]), Some(png)) => {
+                let image = image::load_from_memory_with_format(png, ImageFormat::Png);
+                let image = image.map_err(|e| invalid(format!("{BLINK}: {e}")))?.into_rgb8();
+                Some(Blink { place: [left, top], size: [image.width(), height], rgb: image.into_raw() })
+            }
+        };
+        self.performance = Some(Performance { head: file.head, blinks_s: file.blinks_s, blink });
+        self.check()?;
+        Ok(self)
     }
 
     /// Writes the face into a folder; `face.json` comes last and by renaming, so that a face is there whole or not at
@@ -132,8 +178,21 @@ impl FaceAsset {
         json.push(b'\n');
         let picture = png(self.picture.width, self.picture.height, &self.picture.rgb);
         let crop = png(CROP_WIDTH as u32, CROP_HEIGHT as u32, &self.crop_rgb);
+        let mut files = vec![(PICTURE, picture), (CROP, crop)];
+        if let Some(Performance { head, blinks_s, blink }) = &self.performance {
+            let place = blink.as_ref().map(|blink| [blink.place[0], blink.place[1], blink.size[1]]);
+            let file = PerformanceFile { head: head.clone(), blinks_s: blinks_s.clone(), blink: place };
+            let mut json = serde_json::to_vec(&file)
+                .map_err(|e| FaceError::Io { path: dir.join(PERFORMANCE), source: e.into() })?;
+            json.push(b'\n');
+            files.push((PERFORMANCE, json));
+            if let Some(blink) = blink {
+                files.push((BLINK, png(blink.size[0], blink.size[1] * blink.len() as u32, &blink.rgb)));
+            }
+        }
+        files.push((MANIFEST, json));
         std::fs::create_dir_all(dir).map_err(|source| FaceError::Io { path: dir.into(), source })?;
-        for (name, bytes) in [(PICTURE, picture), (CROP, crop), (MANIFEST, json)] {
+        for (name, bytes) in files {
             let path = dir.join(name);
             let partial = dir.join(format!("{name}.partial"));
             let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, &path));
@@ -162,6 +221,8 @@ impl FaceAsset {
             "its map from crop to picture is degenerate".into()
         } else if !inside {
             "its map puts the lips outside of the picture".into()
+        } else if let Some(fault) = self.performance.as_ref().and_then(|performance| performance.fault(width, height)) {
+            fault.into()
         } else {
             return Ok(());
         };
@@ -197,7 +258,38 @@ pub(crate) mod tests {
             crop_rgb: warp.pixels(&rgb),
             picture: Picture { width, height, rgb },
             affine,
+            performance: None,
         }
+    }
+
+    #[test]
+    fn a_performance_survives_its_folder_and_a_damaged_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let pose = Pose { across: 1.25, down: -0.5, turn: 0.125, growth: 0.0 };
+        let blink = Blink { place: [20, 30], size: [6, 4], rgb: (0..3 * 6 * 4 * 2).map(|v| v as u8).collect() };
+        let performance = Performance { head: vec![pose, Pose::default()], blinks_s: vec![0.04], blink: Some(blink) };
+        let still = face(200, 120, Affine::scale_move(0.7, 41.25, 33.5));
+        let face = FaceAsset { performance: Some(performance), ..still };
+        face.save(dir.path()).unwrap();
+        assert_eq!(FaceAsset::load(dir.path()).unwrap(), face);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 5);
+        for (file, bytes) in [
+            (BLINK, &b"no png"[..]),
+            (PERFORMANCE, b"{}"),
+            (PERFORMANCE, br#"{"head": [], "blinks_s": [], "blink": null}"#),
+            (PERFORMANCE, br#"{"head": [[900, 0, 0, 0]], "blinks_s": [], "blink": null}"#),
+            (PERFORMANCE, br#"{"head": [[0, 0, 0, 0]], "blinks_s": [7], "blink": null}"#),
+            (PERFORMANCE, br#"{"head": [[0, 0, 0, 0]], "blinks_s": [], "blink": [199, 0, 4]}"#),
+        ] {
+            face.save(dir.path()).unwrap();
+            std::fs::write(dir.path().join(file), bytes).unwrap();
+            let error = FaceAsset::load(dir.path()).unwrap_err();
+            assert!(matches!(error, FaceError::Invalid { .. }), "{error:?}");
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+        face.save(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join(BLINK)).unwrap();
+        assert!(FaceAsset::load(dir.path()).unwrap_err().to_string().contains(BLINK));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Faces out of clips of the GRID layout.
 
+mod performance;
+
 use std::path::PathBuf;
 
 use image::RgbImage;
@@ -32,7 +34,7 @@ const STILL_VIDEO_FRAMES: usize = 6;
 /// A clip that begins with less silence than this may show lips on their way to the first phoneme.
 const MIN_SILENCE_S: f32 = 0.32;
 
-/// Builds a face out of the first video frame of a clip.
+/// Builds a face out of the first video frame of a clip; its performance is measured on all clips of the speaker and size.
 ///
 /// # Errors
 /// [`FaceError::Clip`] where no clip serves, [`FaceError::Data`] where the corpus cannot be read.
@@ -69,7 +71,7 @@ pub fn build(options: &BuildOptions) -> Result<FaceAsset, FaceError> {
     let top = height - shown_height;
     let shown = image::imageops::crop_imm(&video_frame, left, top, shown_width, shown_height).to_image();
 
-    let face = FaceAsset {
+    let mut face = FaceAsset {
         name: options.name.clone(),
         origin: format!(
             "GRID corpus (Cooke, Barker, Cunningham, Shao 2006), speaker {}, clip {}",
@@ -79,8 +81,15 @@ pub fn build(options: &BuildOptions) -> Result<FaceAsset, FaceError> {
         picture: Picture { width: shown_width, height: shown_height, rgb: shown.into_raw() },
         crop_rgb,
         affine: affine.moved(-(left as f32), -(top as f32)),
+        performance: None,
     };
     face.check()?;
+    if let Some(points) = clip.faces().and_then(<[_]>::first) {
+        let shown = points.map(|[x, y]| [x - left as f32, y - top as f32]);
+        let alike: Vec<&GridClip> = clips.iter().filter(|other| other.area() == clip.area()).collect();
+        face.performance = performance::measure(&alike, &options.corpus, &face, &shown)?;
+        face.check()?;
+    }
     Ok(face)
 }
 

@@ -7,6 +7,7 @@
 //! out what lies far off, because where the outline of the face or a wrinkle has moved, the ring differs for other
 //! reasons. Outside of the mask the picture stays as it is, bit for bit.
 
+use super::performance::Performer;
 use super::warp::{Warp, to_u8};
 use super::{Affine, CROP_BYTES, CROP_HEIGHT, CROP_WIDTH, FaceAsset, FaceError};
 use crate::sink::Picture;
@@ -39,6 +40,7 @@ pub struct Compositor {
     picture: Picture,
     covered: Vec<Covered>,
     warp: Warp,
+    performer: Option<Performer>,
 }
 
 impl Compositor {
@@ -65,7 +67,10 @@ impl Compositor {
             return Err(invalid("its map leaves no pixel for the lips"));
         }
         let warp = Warp::new([CROP_WIDTH, CROP_HEIGHT], &crop_from_picture, pixels.into_iter());
-        Ok(Self { picture: face.picture.clone(), covered, warp })
+        let Picture { width, height, .. } = face.picture;
+        let performance = face.performance.clone();
+        let performer = performance.map(|performance| Performer::new(performance, width, height, &face.affine));
+        Ok(Self { picture: face.picture.clone(), covered, warp, performer })
     }
 
     /// Width and height of the pictures.
@@ -91,6 +96,12 @@ impl Compositor {
             }
         }
         picture
+    }
+
+    /// A composed picture as the face performs it at a moment, in seconds from any start; as it is where the face holds
+    /// still.
+    pub fn perform(&self, picture: &Picture, seconds: f64) -> Picture {
+        self.performer.as_ref().map_or_else(|| picture.clone(), |performer| performer.perform(picture, seconds))
     }
 
     /// What brings the crop's ring to the picture's colour, for each channel.

@@ -103,7 +103,7 @@ pub(crate) fn all_pixels(width: usize, height: usize) -> impl Iterator<Item = [u
 }
 
 /// Keys' cubic with a = -1/2: interpolates, and reproduces any second-degree polynomial.
-fn cubic(x: f32) -> f32 {
+pub(super) fn cubic(x: f32) -> f32 {
     let x = x.abs();
     if x < 1.0 {
         (1.5 * x - 2.5) * x * x + 1.0

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use paravox_models::config::{self, LipsConfig, VoiceConfig};
+use paravox_models::identity_encoder::Identity;
 use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
 use paravox_models::model::LipsModel;
@@ -16,8 +17,10 @@ use super::motion_energy::MotionEnergy;
 use super::psnr::Psnr;
 use super::ssim::Ssim;
 use super::{ClipPair, Figure, Metric};
+use crate::data::lips::LipsMeta;
 use crate::data::{LipsDataset, Split};
 use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
+use crate::timeline::Place;
 use crate::train::checkpoint::{CONFIG, assign, load_model};
 use crate::train::lips_corpus::{
     choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, tensor_to_crops, visemes,
@@ -56,10 +59,20 @@ impl LipsNets {
     /// The clip as the nets make it from its true symbols and times and the identity that `identity` shows: as many
     /// video frames as the real one has.
     pub(crate) fn generate(&self, dataset: &LipsDataset, i: usize, identity: &[u8]) -> Result<Vec<u8>> {
+        let identity = self.model.identity.forward(&crops_to_tensor(&[identity], &self.device)?, &Mode::Eval)?;
         let meta = dataset.meta(i);
-        let timeline = clip_timeline(&meta.boundaries_s)?;
         let (fps, hz) = (f64::from(meta.fps), self.config.motion_hz);
-        let places = motion_places(&timeline, hz, meta.n_video_frames, fps);
+        let (motion, _) = self.motion(meta, &identity)?;
+        let positions = (0..meta.n_video_frames).map(|k| motion_position(k, fps, hz));
+        let (rows, shares): (Vec<u32>, Vec<f32>) = positions.map(|(row, share)| (row as u32, share)).unzip();
+        let motion = motion_at(&motion, &rows, &shares)?;
+        Ok(tensor_to_crops(&self.model.image.decode(&motion, &self.model.image.prepare(&identity)?)?)?)
+    }
+
+    /// The motion of a clip on its grid, (1, T, D), and where in the clip its vectors lie.
+    pub(crate) fn motion(&self, meta: &LipsMeta, identity: &Identity) -> Result<(Tensor, Vec<Place>)> {
+        let timeline = clip_timeline(&meta.boundaries_s)?;
+        let places = motion_places(&timeline, self.config.motion_hz, meta.n_video_frames, f64::from(meta.fps));
         let mut grid = GridBatch::default();
         grid.push(&places, places.len());
         let device = &self.device;
@@ -68,13 +81,9 @@ impl LipsNets {
         let visemes = Tensor::from_vec(visemes(&meta.symbols, &places), (1, places.len()), device)?;
 
         let states = self.encoder.forward(&ids, &mask, &Mode::Eval)?.detach();
-        let identity = self.model.identity.forward(&crops_to_tensor(&[identity], device)?, &Mode::Eval)?;
         let regulated = regulate(&states, &index)?;
         let motion = self.model.motion.forward(&regulated, Some(&visemes), &place, &identity.vector, &Mode::Eval)?;
-        let positions = (0..meta.n_video_frames).map(|k| motion_position(k, fps, hz));
-        let (rows, shares): (Vec<u32>, Vec<f32>) = positions.map(|(row, share)| (row as u32, share)).unzip();
-        let motion = motion_at(&motion.detach(), &rows, &shares)?;
-        Ok(tensor_to_crops(&self.model.image.decode(&motion, &self.model.image.prepare(&identity)?)?)?)
+        Ok((motion.detach(), places))
     }
 }
 

@@ -66,7 +66,12 @@ pub(crate) fn save(
     let json = serde_json::to_string(progress).expect("numbers and strings are JSON");
     write_tensors(&folder.join(CHECKPOINT), &tensors, &[("training", &json)])?;
     let steps = progress.step.to_string();
-    write_tensors(&folder.join(MODEL), &model, &[("kind", &progress.kind), ("steps", &steps)])
+    save_model(folder, &model, &[("kind", &progress.kind), ("steps", &steps)])
+}
+
+/// Writes nets alone.
+pub(crate) fn save_model(folder: &Path, model: &BTreeMap<String, Tensor>, metadata: &[(&str, &str)]) -> Result<()> {
+    write_tensors(&folder.join(MODEL), model, metadata)
 }
 
 /// Path of parameters that help in training and are no part of the nets: checkpoints hold them, models do not.

@@ -5,6 +5,7 @@
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
 //! | `voice`, `vocoder`, `lips`, `aligner` | the trainers |
+//! | `liven` | gives lips back the movement that training took |
 //! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus` | their parts |
 //!
 //! A training is a folder: `config.toml` (the nets), `checkpoint.safetensors` (to go on from), `model.safetensors` (the
@@ -17,6 +18,7 @@ pub(crate) mod checkpoint;
 mod error;
 mod lips;
 pub(crate) mod lips_corpus;
+mod liven;
 mod log;
 mod optimiser;
 mod options;
@@ -33,6 +35,7 @@ pub use aligner::{AlignerOptions, train_aligner};
 pub use checkpoint::{CHECKPOINT, CONFIG, MODEL};
 pub use error::{Result, TrainError};
 pub use lips::{LipsOptions, train_lips};
+pub use liven::{LivenOptions, liven};
 pub use options::TrainOptions;
 pub use run::TrainReport;
 pub use schedule::Schedule;

@@ -17,11 +17,15 @@ const FILES: &[(&str, &[u8])] = &[
     file!("lips-grid.safetensors"),
     file!("cards/heart.md"),
     file!("cards/grid-faces.md"),
+    file!("faces/grid-s1/blink.png"),
     file!("faces/grid-s1/crop.png"),
     file!("faces/grid-s1/face.json"),
+    file!("faces/grid-s1/performance.json"),
     file!("faces/grid-s1/picture.png"),
+    file!("faces/grid-s4/blink.png"),
     file!("faces/grid-s4/crop.png"),
     file!("faces/grid-s4/face.json"),
+    file!("faces/grid-s4/performance.json"),
     file!("faces/grid-s4/picture.png"),
 ];
 

@@ -16,6 +16,8 @@ pub const MANIFEST_FILE: &str = "manifest.json";
 const FACE_FILE: &str = "face.json";
 const PICTURE_FILE: &str = "picture.png";
 const CROP_FILE: &str = "crop.png";
+const PERFORMANCE_FILE: &str = "performance.json";
+const BLINK_FILE: &str = "blink.png";
 
 /// Where the files of a package are.
 #[derive(Debug, Clone)]
@@ -103,9 +105,16 @@ impl Package {
     /// # Errors
     /// [`Error::Io`] and [`Error::Package`] for its files.
     pub(crate) fn face(&self, entry: &FaceEntry) -> Result<FaceAsset> {
-        let read = |name: &str| self.read(&format!("{}/{name}", entry.folder.trim_end_matches('/')));
+        let path = |name: &str| format!("{}/{name}", entry.folder.trim_end_matches('/'));
+        let read = |name: &str| self.read(&path(name));
+        let optional = |name: &str| self.manifest.sha256.contains_key(&path(name)).then(|| read(name)).transpose();
         let (json, picture, crop) = (read(FACE_FILE)?, read(PICTURE_FILE)?, read(CROP_FILE)?);
+        let (performance, blink) = (optional(PERFORMANCE_FILE)?, optional(BLINK_FILE)?);
         FaceAsset::from_bytes(&json, &picture, &crop)
+            .and_then(|face| match performance {
+                Some(performance) => face.with_performance(&performance, blink.as_deref()),
+                None => Ok(face),
+            })
             .map_err(|error| Error::package(self.path_of(&entry.folder), error))
     }
 }

@@ -19,7 +19,7 @@ fn the_window_shows_the_face_and_keys_pause_and_stop() {
     let (sound, screen) = (SoundServer::start(), Screen::start());
     let recording = sound.record();
     let text = "This is a long sentence that is going to be interrupted before it has come to its end. ".repeat(5);
-    let playing = play(&[&text], &sound, Some(&screen.display));
+    let playing = play(&[&text, "--still"], &sound, Some(&screen.display));
     until("a window", Duration::from_secs(60), || screen.window().is_some());
     until("speech", Duration::from_secs(60), || recording.is_loud_since(0));
 

@@ -84,3 +84,25 @@ fn an_interrupted_mouth_closes_and_a_skipped_sentence_is_not_said() {
     assert!(seen.len() >= 4, "the mouth snaps shut: {} pictures", seen.len());
     assert!(**seen.last().unwrap() == *idle);
 }
+
+/// Head and eyes go on by the machine's time where nothing is said, hold in a pause, and hold where that was asked for.
+#[test]
+fn an_idle_face_lives() {
+    let engine = Arc::new(Engine::with_defaults().unwrap());
+    let seen = |still: bool, paused: bool| {
+        let options = SpeakOptions::new().video(VideoOptions::new().still(still));
+        let player = Player::open(&engine, &options, Output::Stepped).unwrap();
+        let first = player.stage().picture().unwrap();
+        player.stage().set_paused(paused);
+        let mut pictures = vec![first];
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(50));
+            pictures.push(player.stage().picture().unwrap());
+        }
+        pictures.dedup_by(|a, b| **a == **b);
+        pictures.len()
+    };
+    assert!(seen(false, false) > 5, "the idle face hardly moves");
+    assert_eq!(seen(false, true), 1, "the face moves in a pause");
+    assert_eq!(seen(true, false), 1, "a still face moves");
+}

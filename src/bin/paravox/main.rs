@@ -8,6 +8,8 @@ mod eval;
 #[cfg(feature = "train")]
 mod export;
 mod list;
+#[cfg(feature = "train")]
+mod liven;
 mod plan;
 #[cfg(feature = "playback")]
 mod play;
@@ -55,6 +57,9 @@ enum Command {
     /// The nets on prepared corpora; stops and goes on wherever you like
     #[cfg(feature = "train")]
     Train(train::Train),
+    /// Lips that move as far as the real ones
+    #[cfg(feature = "train")]
+    Liven(liven::Liven),
     /// Figures on a test split
     #[cfg(feature = "train")]
     Eval(eval::Eval),
@@ -97,6 +102,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Prepare(args) => prepare::run(args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
+        #[cfg(feature = "train")]
+        Command::Liven(args) => liven::run(args),
         #[cfg(feature = "train")]
         Command::Eval(args) => eval::run(args),
         #[cfg(feature = "train")]

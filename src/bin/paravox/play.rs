@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
+use paravox::SessionOptions;
 use paravox::playback::{Happening, Key, Output, Player, output_devices, show};
-use paravox::{SessionOptions, VideoOptions};
 
 use crate::speech_args::{FaceArgs, SpeechArgs};
 
@@ -57,11 +57,7 @@ pub(crate) fn run(args: Play) -> anyhow::Result<()> {
     }
     let mut options = args.speech.options();
     if !args.no_window {
-        let mut video = VideoOptions::new().fps(args.face.fps);
-        if let Some(face) = &args.face.face {
-            video = video.face(face);
-        }
-        options = options.video(video);
+        options = options.video(args.face.options());
     }
     let output = if args.no_sound { Output::Silent } else { Output::Device(args.audio_device.clone()) };
     let mut text = args.speech.reader()?;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
-use paravox::VideoOptions;
 use paravox::cue::{Cue, CueFormat, CueKind};
 use paravox::sink::{
     CueSink, Mp4Sink, Mp4StreamSink, Picture, Sink, SinkError, StreamInfo, TeeSink, WavSink, WavStreamSink,
@@ -78,11 +77,7 @@ pub(crate) fn run(args: Speak) -> anyhow::Result<()> {
     let with_video = format == Format::Mp4;
     let mut options = args.speech.options().seed(args.seed);
     if with_video {
-        let mut video = VideoOptions::new().fps(args.face.fps);
-        if let Some(face) = &args.face.face {
-            video = video.face(face);
-        }
-        options = options.video(video);
+        options = options.video(args.face.options());
     } else if args.face.face.is_some() {
         bail!(paravox::Error::Request("--face needs pictures: write to a .mp4 file".to_string()));
     }

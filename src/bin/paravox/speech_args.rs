@@ -8,7 +8,7 @@ use std::{fs::File, io::BufRead};
 use clap::{Args, ValueEnum};
 use paravox::cue::{CueFormat, VisemeSet};
 use paravox::timeline::Fps;
-use paravox::{Engine, EngineOptions, Error, SpeakOptions, TextSource};
+use paravox::{Engine, EngineOptions, Error, SpeakOptions, TextSource, VideoOptions};
 
 /// Which text, in which voice, how fast.
 #[derive(Args)]
@@ -48,6 +48,19 @@ pub(crate) struct FaceArgs {
     /// Video frames a second: 25, 29.97, 30000/1001, ...
     #[arg(long, default_value = "25", value_name = "N")]
     pub(crate) fps: Fps,
+    /// Hold head and eyes still; only the lips move
+    #[arg(long)]
+    pub(crate) still: bool,
+}
+
+impl FaceArgs {
+    pub(crate) fn options(&self) -> VideoOptions {
+        let options = VideoOptions::new().fps(self.fps).still(self.still);
+        match &self.face {
+            Some(face) => options.face(face),
+            None => options,
+        }
+    }
 }
 
 /// Which visemes, and how often curves have a row.

@@ -111,7 +111,7 @@ impl GridClip {
     }
 
     /// Landmarks of every video frame, where the clip has any.
-    pub(super) fn faces(&self) -> Option<&[Face]> {
+    pub(crate) fn faces(&self) -> Option<&[Face]> {
         self.faces.as_deref()
     }
 
@@ -127,8 +127,17 @@ impl GridClip {
 
     /// When the first phone that is no silence begins.
     pub(crate) fn first_sound_s(&self) -> Option<f32> {
-        let phones = self.words.as_ref()?.iter().flat_map(|(_, phones)| phones);
-        phones.into_iter().find(|(sign, ..)| Phoneme::from_arpabet(sign) != Some(Phoneme::Silence)).map(|phone| phone.1)
+        self.sounds().next().map(|phone| phone.1)
+    }
+
+    /// When the last phone that is no silence ends.
+    pub(crate) fn last_sound_s(&self) -> Option<f32> {
+        self.sounds().last().map(|phone| phone.2)
+    }
+
+    fn sounds(&self) -> impl Iterator<Item = &Phone> {
+        let phones = self.words.iter().flatten().flat_map(|(_, phones)| phones);
+        phones.filter(|(sign, ..)| Phoneme::from_arpabet(sign) != Some(Phoneme::Silence))
     }
 
     /// The symbols of the clip and the times of their edges in seconds, from 0 to `end_s`.

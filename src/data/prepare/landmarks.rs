@@ -11,10 +11,10 @@ use std::path::Path;
 use crate::data::{DataError, Result};
 
 /// Points of one face.
-pub(super) const FACE_POINTS: usize = 68;
+pub(crate) const FACE_POINTS: usize = 68;
 
 /// The points of one video frame in continuous pixels: the centre of the first pixel is at (0.5, 0.5).
-pub(super) type Face = [[f32; 2]; FACE_POINTS];
+pub(crate) type Face = [[f32; 2]; FACE_POINTS];
 
 /// Units of the file in one pixel.
 const UNITS_PER_PIXEL: f32 = 10.0;

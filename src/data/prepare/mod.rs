@@ -27,6 +27,7 @@ mod tcd_timit;
 mod teacher;
 
 pub(crate) use grid::{GridClip, clips_of as grid_clips};
+pub(crate) use landmarks::Face as FacePoints;
 pub use lips::{LipsOptions, lips};
 pub use speech::{SpeechOptions, speech};
 

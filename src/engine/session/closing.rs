@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use super::super::{Role, lock};
+use super::super::{Face, Role, lock};
 use crate::error::Result;
 use crate::sink::Picture;
 use crate::timeline::{Fps, SAMPLE_RATE};
@@ -85,23 +85,35 @@ impl Iterator for Closing {
     }
 }
 
-/// The face of an engine when nothing is said.
+/// The face of an engine when nothing is said, and what it does on its own meanwhile and while it speaks.
+///
+/// The pictures of a [`Session`](super::Session) have the head at rest, because only who shows them knows how long nothing was
+/// said in between. [`IdleFace::perform`] moves head and eyes at the moment of showing: one movement through speech,
+/// silence and interruption.
 pub struct IdleFace {
     still: Arc<Picture>,
+    /// `None` where the head holds still.
+    face: Option<Arc<Face>>,
 }
 
 impl IdleFace {
-    pub(crate) fn new(role: &Role) -> Result<Option<Self>> {
+    pub(crate) fn new(role: &Role, still: bool) -> Result<Option<Self>> {
         let Some(drawing) = role.drawing(Fps::FPS_25, None) else { return Ok(None) };
         let mouths = drawing.lips.draw(&[drawing.identity.rest()], drawing.identity)?;
         let Some(mouth) = mouths.first() else { return Ok(None) };
-        let still = Arc::new(drawing.compositor.compose(mouth));
-        Ok(Some(Self { still }))
+        let face = role.face.clone().filter(|_| !still);
+        Ok(Some(Self { still: Arc::new(drawing.compositor.compose(mouth)), face }))
     }
 
-    /// The face, which holds still.
+    /// The face with its head and its mouth at rest.
     pub fn picture(&self) -> Arc<Picture> {
         self.still.clone()
+    }
+
+    /// A picture of this face as it is performed at a moment, in seconds from any start; as it is where the face holds
+    /// still.
+    pub fn perform(&self, picture: &Arc<Picture>, seconds: f64) -> Arc<Picture> {
+        self.face.as_ref().map_or_else(|| picture.clone(), |face| Arc::new(face.compositor.perform(picture, seconds)))
     }
 }
 

@@ -82,7 +82,8 @@ struct Shared {
 
 impl Engine {
     /// Begins a session and gives the channel of its sound, pictures and cues. The channel closes after
-    /// [`Event::Finish`]; where it closes without, [`Session::wait`] says why.
+    /// [`Event::Finish`]; where it closes without, [`Session::wait`] says why. Its pictures have the head at rest:
+    /// [`IdleFace::perform`] moves it at the moment of showing.
     ///
     /// # Errors
     /// As [`Engine::speak`]'s for the options; a session cannot be fitted to a length.

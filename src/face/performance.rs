@@ -1,0 +1,346 @@
+//! What a face does on its own, whatever the lips say: its head moves a little and its eyes blink.
+//!
+//! The data ([`Performance`]) is measured from a speaker's own clips by [`super::build()`]; a [`Performer`] plays it on any
+//! picture of that face. The head moves as a whole and drags what is around it: each pixel takes part in the pose of the head
+//! by a weight that is 1 on the face and falls smoothly to 0 far from it and at the border, so there is no edge to see.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{Affine, CROP_HEIGHT, CROP_WIDTH};
+use crate::sink::Picture;
+
+/// Poses a second.
+pub(crate) const POSES_HZ: f64 = 25.0;
+
+/// The head on the crop's centre, beside how the face's picture shows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "[f32; 4]", into = "[f32; 4]")]
+pub struct Pose {
+    /// Crop pixels to the right.
+    pub across: f32,
+    /// Crop pixels down.
+    pub down: f32,
+    /// Radians, clockwise.
+    pub turn: f32,
+    /// Natural logarithm of the scale.
+    pub growth: f32,
+}
+
+impl From<[f32; 4]> for Pose {
+    fn from([across, down, turn, growth]: [f32; 4]) -> Self {
+        Self { across, down, turn, growth }
+    }
+}
+
+impl From<Pose> for [f32; 4] {
+    fn from(Pose { across, down, turn, growth }: Pose) -> Self {
+        [across, down, turn, growth]
+    }
+}
+
+/// The eyes of one blink: patches to be set over the face's picture, one for each 1/25 s.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blink {
+    /// Column and row of the patches' first pixel in the picture.
+    pub place: [u32; 2],
+    /// Width and height of a patch.
+    pub size: [u32; 2],
+    /// The patches one below the other, RGB.
+    pub rgb: Vec<u8>,
+}
+
+impl Blink {
+    /// Patches.
+    pub fn len(&self) -> usize {
+        self.rgb.len() / self.bytes().max(1)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn bytes(&self) -> usize {
+        (3 * self.size[0] * self.size[1]) as usize
+    }
+}
+
+/// A loop of head movement with blinks, without a seam.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Performance {
+    /// The pose every 1/25 s; after the last comes the first.
+    pub head: Vec<Pose>,
+    /// The moments of the loop in seconds at which a blink begins.
+    pub blinks_s: Vec<f32>,
+    /// The blink.
+    pub blink: Option<Blink>,
+}
+
+impl Performance {
+    /// Why it cannot be played on a picture of this size, if so.
+    pub(super) fn fault(&self, width: u32, height: u32) -> Option<&'static str> {
+        /// More would not be the movement of somebody who sits and talks.
+        const MOST: Pose = Pose { across: 40.0, down: 40.0, turn: 0.3, growth: 0.2 };
+        let far = |pose: &Pose| {
+            let (pose, most): ([f32; 4], [f32; 4]) = ((*pose).into(), MOST.into());
+            // `!(<=)` also holds for what is no number.
+            pose.iter().zip(most).any(|(value, most)| !(value.abs() <= most))
+        };
+        let length_s = self.head.len() as f32 / POSES_HZ as f32;
+        let whole = |blink: &Blink| {
+            let ends = [0, 1].map(|axis| blink.place[axis].checked_add(blink.size[axis]));
+            let inside = ends[0].is_some_and(|end| end <= width) && ends[1].is_some_and(|end| end <= height);
+            inside && !blink.is_empty() && blink.rgb.len().is_multiple_of(blink.bytes())
+        };
+        if self.head.is_empty() || self.head.iter().any(far) {
+            Some("its performance has no pose, or one that leaves the picture")
+        } else if self.blinks_s.iter().any(|start| !(0.0..=length_s).contains(start)) {
+            Some("its performance has a blink outside of its loop")
+        } else if self.blink.as_ref().is_some_and(|blink| !whole(blink)) {
+            Some("its blink leaves the picture, or is not whole")
+        } else {
+            None
+        }
+    }
+
+    /// The pose at a moment, between the two nearest.
+    fn pose(&self, seconds: f64) -> Pose {
+        let position = (seconds * POSES_HZ).rem_euclid(self.head.len() as f64);
+        let before = position as usize % self.head.len();
+        let after = (before + 1) % self.head.len();
+        let share = (position - position.floor()) as f32;
+        let (from, to): ([f32; 4], [f32; 4]) = (self.head[before].into(), self.head[after].into());
+        std::array::from_fn::<f32, 4, _>(|i| from[i] + share * (to[i] - from[i])).into()
+    }
+
+    /// How far into a blink a moment is, in patches: -1 before the first has begun, up to their number.
+    fn blinking(&self, seconds: f64) -> Option<f64> {
+        let length_s = self.head.len() as f64 / POSES_HZ;
+        let count = self.blink.as_ref()?.len() as f64;
+        self.blinks_s.iter().find_map(|&start| {
+            let since = (seconds - f64::from(start)).rem_euclid(length_s) * POSES_HZ;
+            (since < count + 1.0).then_some(since - 1.0)
+        })
+    }
+}
+
+/// Radii in crop pixels of the ellipse that moves as one, and its centre above the crop's: the face from chin to brow.
+const RADII: [f32; 2] = [85.0, 120.0];
+const ABOVE: f32 = 55.0;
+/// Where the movement ends, in those radii.
+const REACH: f32 = 2.2;
+/// Crop pixels along the border of the picture over which the movement ends in any case.
+const BORDER: f32 = 18.0;
+/// Part of a patch's sides over which a blink goes over into the picture.
+const EYE_FEATHER: f32 = 0.22;
+/// Steps in which a pixel is divided to look weights up.
+const STEPS: usize = 256;
+
+/// Plays a performance on pictures of one size.
+pub(crate) struct Performer {
+    performance: Performance,
+    /// Picture pixels of a crop pixel.
+    scale: f32,
+    /// Centre of the head's movement in the picture.
+    centre: [f32; 2],
+    size: [usize; 2],
+    /// How much each pixel takes part in the head's pose.
+    shares: Vec<f32>,
+    /// Weights of Keys' cubic for each part of a pixel.
+    weights: Vec<[f32; 4]>,
+}
+
+impl Performer {
+    /// For pictures of `width` by `height` pixels whose crop `picture_from_crop` puts in place.
+    pub(super) fn new(performance: Performance, width: u32, height: u32, picture_from_crop: &Affine) -> Self {
+        let size = [width as usize, height as usize];
+        let [a, _, _, d, _, _] = picture_from_crop.0;
+        let scale = a.hypot(d);
+        let centre = picture_from_crop.apply([CROP_WIDTH as f32 / 2.0, CROP_HEIGHT as f32 / 2.0]);
+        let share = |x: usize, y: usize| {
+            let place = [x as f32 + 0.5, y as f32 + 0.5];
+            let [across, down] = [0, 1].map(|axis| (place[axis] - centre[axis]) / scale);
+            let radius = (across / RADII[0]).hypot((down + ABOVE) / RADII[1]);
+            let border = [place[0], place[1], size[0] as f32 - place[0], size[1] as f32 - place[1]];
+            let border = border.into_iter().fold(f32::INFINITY, f32::min) / scale / BORDER;
+            smooth((REACH - radius) / (REACH - 1.0)) * smooth(border)
+        };
+        let shares = (0..size[1]).flat_map(|y| (0..size[0]).map(move |x| share(x, y))).collect();
+        let weights = (0..STEPS).map(|step| {
+            let part = step as f32 / STEPS as f32;
+            [part + 1.0, part, 1.0 - part, 2.0 - part].map(super::warp::cubic)
+        });
+        Self { performance, scale, centre, size, shares, weights: weights.collect() }
+    }
+
+    /// The picture at a moment of the performance.
+    pub(crate) fn perform(&self, picture: &Picture, seconds: f64) -> Picture {
+        let mut picture = picture.clone();
+        if let (Some(place), Some(blink)) = (self.performance.blinking(seconds), &self.performance.blink) {
+            set_blink(&mut picture, blink, place);
+        }
+        let Pose { across, down, turn, growth } = self.performance.pose(seconds);
+        // Where a pixel that takes part as a whole comes from.
+        let (sin, cos) = turn.sin_cos();
+        let shrink = (-growth).exp();
+        let [width, height] = self.size;
+        let source: Vec<[f32; 4]> = picture
+            .rgb
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .map(|&[r, g, b]| [f32::from(r), f32::from(g), f32::from(b), 0.0])
+            .collect();
+        picture.rgb.par_chunks_mut(3 * width).enumerate().for_each(|(y, row)| {
+            for (x, rgb) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                let share = self.shares[y * width + x];
+                if share == 0.0 {
+                    continue;
+                }
+                let place = [x as f32 + 0.5 - self.centre[0], y as f32 + 0.5 - self.centre[1]];
+                let moved = [place[0] - across * self.scale, place[1] - down * self.scale];
+                let from = [(cos * moved[0] + sin * moved[1]) * shrink, (cos * moved[1] - sin * moved[0]) * shrink];
+                let from =
+                    [0, 1].map(|axis| self.centre[axis] + place[axis] + share * (from[axis] - place[axis]) - 0.5);
+                let whole = from.map(f32::floor);
+                let [wx, wy] =
+                    [0, 1].map(|axis| self.weights[((from[axis] - whole[axis]) * STEPS as f32) as usize % STEPS]);
+                let first = whole.map(|v| v as isize - 1);
+                let mut sum = [0f32; 4];
+                for (j, wy) in wy.into_iter().enumerate() {
+                    let line = (first[1] + j as isize).clamp(0, height as isize - 1) as usize * width;
+                    let mut across = [0f32; 4];
+                    for (i, wx) in wx.into_iter().enumerate() {
+                        let column = (first[0] + i as isize).clamp(0, width as isize - 1) as usize;
+                        let pixel = source[line + column];
+                        (0..4).for_each(|c| across[c] += wx * pixel[c]);
+                    }
+                    (0..4).for_each(|c| sum[c] += wy * across[c]);
+                }
+                *rgb = [0, 1, 2].map(|c| super::warp::to_u8(sum[c]));
+            }
+        });
+        picture
+    }
+}
+
+/// Sets the eyes at a place of the blink over the picture: between two patches, or a patch and the picture.
+fn set_blink(picture: &mut Picture, blink: &Blink, place: f64) {
+    let [width, height] = blink.size.map(|side| side as usize);
+    let (before, share) = (place.floor() as isize, (place - place.floor()) as f32);
+    let patch = |i: isize| usize::try_from(i).ok().and_then(|i| blink.rgb.chunks_exact(blink.bytes()).nth(i));
+    let patches = [(patch(before), 1.0 - share), (patch(before + 1), share)];
+    for y in 0..height {
+        let start = ((blink.place[1] as usize + y) * picture.width as usize + blink.place[0] as usize) * 3;
+        for (x, rgb) in picture.rgb[start..][..3 * width].as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            let edge = [(x, width), (y, height)].map(|(at, side)| {
+                let inside = (at as f32 + 0.5).min(side as f32 - at as f32 - 0.5);
+                smooth(inside / (EYE_FEATHER * side as f32))
+            });
+            let mask = edge[0] * edge[1];
+            let open = rgb.map(f32::from);
+            let mut value = open;
+            for (patch, share) in patches {
+                let Some(patch) = patch else { continue };
+                for c in 0..3 {
+                    value[c] += share * mask * (f32::from(patch[(y * width + x) * 3 + c]) - open[c]);
+                }
+            }
+            *rgb = value.map(super::warp::to_u8);
+        }
+    }
+}
+
+/// From 0 to 1 without a corner at either end.
+fn smooth(t: f32) -> f32 {
+    let t = t.clamp(0.0, 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::asset::tests::face;
+    use super::*;
+
+    const MAP: Affine = Affine([1.0, 0.0, 70.0, 0.0, 1.0, 160.0]);
+
+    fn performance(head: Vec<Pose>) -> Performance {
+        Performance { head, blinks_s: Vec::new(), blink: None }
+    }
+
+    fn largest_difference(a: &Picture, b: &Picture) -> u8 {
+        a.rgb.iter().zip(&b.rgb).map(|(a, b)| a.abs_diff(*b)).max().expect("a picture has pixels")
+    }
+
+    #[test]
+    fn a_head_at_rest_changes_nothing() {
+        let face = face(300, 280, MAP);
+        let performer = Performer::new(performance(vec![Pose::default(); 3]), 300, 280, &MAP);
+        assert_eq!(performer.perform(&face.picture, 0.07), face.picture);
+    }
+
+    /// The face moves as a whole by what the pose says; the border of the picture stays.
+    #[test]
+    fn the_face_moves_and_the_border_stays() {
+        let face = face(300, 280, MAP);
+        let pose = Pose { across: 3.0, down: -2.0, turn: 0.0, growth: 0.0 };
+        let moved = Performer::new(performance(vec![pose]), 300, 280, &MAP).perform(&face.picture, 1.0);
+        let at = |picture: &Picture, x: usize, y: usize| -> [u8; 3] {
+            picture.rgb[(y * 300 + x) * 3..][..3].try_into().expect("three bytes")
+        };
+        for (x, y) in [(150, 200), (130, 150), (170, 220), (150, 100)] {
+            assert_eq!(at(&moved, x, y), at(&face.picture, x - 3, y + 2), "{x} {y}");
+        }
+        for i in 0..280 {
+            let pairs = [at(&moved, i, 0), at(&moved, 0, i), at(&moved, i, 279), at(&moved, 299, i)];
+            let still = [
+                at(&face.picture, i, 0),
+                at(&face.picture, 0, i),
+                at(&face.picture, i, 279),
+                at(&face.picture, 299, i),
+            ];
+            assert!(pairs.as_flattened().iter().zip(still.as_flattened()).all(|(a, b)| a.abs_diff(*b) <= 1), "{i}");
+        }
+    }
+
+    /// From one moment to the next nothing jumps, also where the loop begins again.
+    #[test]
+    fn the_loop_has_no_seam() {
+        let face = face(300, 280, MAP);
+        let head = (0..50).map(|k| (k as f32 / 50.0 * std::f32::consts::TAU).sin());
+        let head = head.map(|s| Pose { across: 20.0 * s, down: 9.0 * s, turn: 0.01 * s, growth: 0.01 * s }).collect();
+        let performer = Performer::new(performance(head), 300, 280, &MAP);
+        let step = |k: u32| {
+            let moment = |k: u32| performer.perform(&face.picture, f64::from(k) / 50.0);
+            largest_difference(&moment(k), &moment(k + 1))
+        };
+        let inside = (0..99).map(step).max().unwrap_or(0);
+        assert!(inside > 2 && step(99) <= inside, "{inside} {}", step(99));
+        assert_eq!(performer.perform(&face.picture, 2.0), performer.perform(&face.picture, 0.0));
+    }
+
+    #[test]
+    fn eyes_blink_when_their_time_comes_and_nothing_else_changes() {
+        let face = face(300, 280, MAP);
+        let patch = |value: u8| vec![value; 3 * 40 * 20];
+        let blink = Blink { place: [130, 100], size: [40, 20], rgb: [patch(10), patch(250), patch(10)].concat() };
+        let performance = Performance { head: vec![Pose::default(); 50], blinks_s: vec![0.4], blink: Some(blink) };
+        assert_eq!(performance.fault(300, 280), None);
+        assert!(performance.fault(160, 280).is_some());
+        let performer = Performer::new(performance, 300, 280, &MAP);
+        let eye = |seconds: f64| {
+            let shown = performer.perform(&face.picture, seconds);
+            for (i, (a, b)) in shown.rgb.iter().zip(&face.picture.rgb).enumerate() {
+                let (x, y) = (i / 3 % 300, i / 900);
+                assert!(a == b || ((130..170).contains(&x) && (100..120).contains(&y)), "{x} {y}");
+            }
+            shown.rgb[(110 * 300 + 150) * 3]
+        };
+        let open = eye(0.0);
+        assert_eq!([eye(0.39), eye(0.4), eye(0.6), eye(1.9)], [open; 4]);
+        assert_eq!([eye(0.44), eye(0.48), eye(0.52)], [10, 250, 10]);
+        assert_eq!(eye(0.46), 130, "half way from patch to patch");
+        assert_eq!(eye(2.48), 250, "and again in the next round");
+    }
+}
