@@ -1,18 +1,20 @@
 //! The pictures of a file, decoded, and how far the mouth is open.
 //!
-//! There is no net here that knows a mouth. What moves most in the lower half of a talking face that holds its head still is
-//! the mouth, an open mouth is dark, and in the first picture it is at rest: how much darker than there those pixels are on
+//! There is no net here that knows a mouth. What moves most in the lower half of a talking face, its head held still
+//! ([`super::steady`]), is the mouth, an open mouth is dark, and in the first picture it is at rest: how much darker than there those pixels are on
 //! average rises and falls with its opening. That is enough to tell when it opens and closes, not how well it is formed.
 
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
 
 use super::demux::Track;
+use super::steady::{Plane, Steady};
 use crate::cue::{BlendShapes, Cue, CueKind, Curves};
 use crate::timeline::Fps;
 
-/// Width in pixels of the thumbnails that are looked at.
+/// Width in pixels of the thumbnails that are looked at, and how many times finer the pictures are in which the head is held.
 const THUMBNAIL_WIDTH: usize = 80;
+const FINER: usize = 2;
 /// Video frames looked at, ten minutes at 25 a second; all are decoded.
 const MOST_VIDEO_FRAMES: usize = 15_000;
 /// The share of the lower half of the picture that counts as mouth.
@@ -23,10 +25,13 @@ pub(super) fn openness(file: &[u8], track: &Track) -> Result<Vec<f64>, String> {
     let mut decoder = Decoder::new().map_err(|error| error.to_string())?;
     let mut thumbnails: Vec<Vec<f32>> = Vec::new();
     let mut decoded = 0;
+    let mut steady = None;
     let mut keep = |yuv: &dyn YUVSource| {
         decoded += 1;
         if thumbnails.len() < MOST_VIDEO_FRAMES {
-            thumbnails.push(thumbnail(yuv));
+            let plane = scaled_down(yuv);
+            let steady = steady.get_or_insert_with(|| Steady::new(plane.clone()));
+            thumbnails.push(thumbnail(&steady.hold(&plane)));
         }
     };
     let head = annex_b_parameters(&track.entry).ok_or("the pictures have no parameters")?;
@@ -55,20 +60,29 @@ pub(super) fn openness(file: &[u8], track: &Track) -> Result<Vec<f64>, String> {
     Ok(thumbnails.iter().map(darkness).collect())
 }
 
-/// The lower half of the luma, scaled down by whole blocks.
-fn thumbnail(yuv: &dyn YUVSource) -> Vec<f32> {
+/// The luma, scaled down by whole blocks.
+fn scaled_down(yuv: &dyn YUVSource) -> Plane {
     let (width, height) = yuv.dimensions();
     let (stride, luma) = (yuv.strides().0, yuv.y());
-    let block = (width / THUMBNAIL_WIDTH).max(1);
-    let mut pixels = Vec::new();
-    for y in (height / 2..(height + 1).saturating_sub(block)).step_by(block) {
-        for x in (0..(width + 1).saturating_sub(block)).step_by(block) {
-            let sum: u32 =
-                (y..y + block).flat_map(|y| &luma[y * stride + x..][..block]).map(|&value| u32::from(value)).sum();
-            pixels.push(sum as f32 / (block * block) as f32);
-        }
-    }
-    pixels
+    let block = (width / (FINER * THUMBNAIL_WIDTH)).max(1);
+    let mean = |x: usize, y: usize| {
+        let rows = (y..y + block).flat_map(|y| &luma[y * stride + x..][..block]);
+        rows.map(|&value| u32::from(value)).sum::<u32>() as f32 / (block * block) as f32
+    };
+    let (columns, rows) = (width / block, height / block);
+    let values = (0..rows).flat_map(|y| (0..columns).map(move |x| (x, y))).map(|(x, y)| mean(x * block, y * block));
+    Plane { width: columns, values: values.collect() }
+}
+
+/// The lower half, scaled down once more.
+fn thumbnail(plane: &Plane) -> Vec<f32> {
+    let width = plane.width;
+    let (columns, rows) = (width / FINER, plane.values.len() / width.max(1) / FINER);
+    let mean = |x: usize, y: usize| {
+        let pixels = (y..y + FINER).flat_map(|y| &plane.values[y * width + x..][..FINER]);
+        pixels.sum::<f32>() / (FINER * FINER) as f32
+    };
+    (rows / 2..rows).flat_map(|y| (0..columns).map(move |x| (x, y))).map(|(x, y)| mean(x * FINER, y * FINER)).collect()
 }
 
 /// The pixels that change most.

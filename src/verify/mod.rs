@@ -8,6 +8,7 @@ mod align;
 mod demux;
 mod lips;
 mod sound;
+mod steady;
 
 use std::path::Path;
 
