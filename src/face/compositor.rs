@@ -98,6 +98,11 @@ impl Compositor {
         picture
     }
 
+    /// Whether the face moves on its own.
+    pub fn performs(&self) -> bool {
+        self.performer.is_some()
+    }
+
     /// A composed picture as the face performs it at a moment, in seconds from any start; as it is where the face holds
     /// still.
     pub fn perform(&self, picture: &Picture, seconds: f64) -> Picture {

@@ -100,7 +100,8 @@ impl Drop for Ended<'_> {
 /// Speaks sentence after sentence while `watch` watches.
 fn speak_while(output: Output, watch: impl FnOnce(&Stage)) {
     let engine = Arc::new(Engine::with_defaults().unwrap());
-    let options = SpeakOptions::new().video(VideoOptions::new().fps(FPS));
+    // What is counted are the pictures of the speech, not those of the head's own movement.
+    let options = SpeakOptions::new().video(VideoOptions::new().fps(FPS).still(true));
     let player = Player::open(&engine, &options, output).unwrap();
     let ended = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -101,7 +101,7 @@ impl IdleFace {
         let Some(drawing) = role.drawing(Fps::FPS_25, None) else { return Ok(None) };
         let mouths = drawing.lips.draw(&[drawing.identity.rest()], drawing.identity)?;
         let Some(mouth) = mouths.first() else { return Ok(None) };
-        let face = role.face.clone().filter(|_| !still);
+        let face = role.face.clone().filter(|face| !still && face.compositor.performs());
         Ok(Some(Self { still: Arc::new(drawing.compositor.compose(mouth)), face }))
     }
 
