@@ -84,8 +84,8 @@ impl Performance {
         const MOST: Pose = Pose { across: 40.0, down: 40.0, turn: 0.3, growth: 0.2 };
         let far = |pose: &Pose| {
             let (pose, most): ([f32; 4], [f32; 4]) = ((*pose).into(), MOST.into());
-            // `!(<=)` also holds for what is no number.
-            pose.iter().zip(most).any(|(value, most)| !(value.abs() <= most))
+            // What is no number lies in no range.
+            pose.iter().zip(most).any(|(value, most)| !(-most..=most).contains(value))
         };
         let length_s = self.head.len() as f32 / POSES_HZ as f32;
         let whole = |blink: &Blink| {

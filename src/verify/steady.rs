@@ -114,9 +114,8 @@ fn solve(mut a: [[f64; 4]; 4], mut b: [f64; 4]) -> Option<[f64; 4]> {
         b.swap(i, pivot);
         for row in i + 1..4 {
             let factor = a[row][i] / a[i][i];
-            for column in i..4 {
-                a[row][column] -= factor * a[i][column];
-            }
+            let upper = a[i];
+            a[row].iter_mut().zip(upper).skip(i).for_each(|(value, upper)| *value -= factor * upper);
             b[row] -= factor * b[i];
         }
     }
