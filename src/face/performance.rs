@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::warp::{cubic, to_u8};
 use super::{Affine, CROP_HEIGHT, CROP_WIDTH};
 use crate::sink::Picture;
 
@@ -169,7 +170,7 @@ impl Performer {
         let shares = (0..size[1]).flat_map(|y| (0..size[0]).map(move |x| share(x, y))).collect();
         let weights = (0..STEPS).map(|step| {
             let part = step as f32 / STEPS as f32;
-            [part + 1.0, part, 1.0 - part, 2.0 - part].map(super::warp::cubic)
+            [part + 1.0, part, 1.0 - part, 2.0 - part].map(cubic)
         });
         Self { performance, scale, centre, size, shares, weights: weights.collect() }
     }
@@ -184,44 +185,56 @@ impl Performer {
         // Where a pixel that takes part as a whole comes from.
         let (sin, cos) = turn.sin_cos();
         let shrink = (-growth).exp();
-        let [width, height] = self.size;
-        let source: Vec<[f32; 4]> = picture
-            .rgb
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .map(|&[r, g, b]| [f32::from(r), f32::from(g), f32::from(b), 0.0])
-            .collect();
-        picture.rgb.par_chunks_mut(3 * width).enumerate().for_each(|(y, row)| {
-            for (x, rgb) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-                let share = self.shares[y * width + x];
-                if share == 0.0 {
+        let width = self.size[0];
+        let rgb = picture.rgb.as_chunks::<3>().0.par_iter();
+        let source: Vec<[f32; 4]> = rgb.map(|&[r, g, b]| [f32::from(r), f32::from(g), f32::from(b), 0.0]).collect();
+        picture.rgb.par_chunks_mut(3 * width).enumerate().for_each(|(row, line)| {
+            let y = row as f32 + 0.5 - self.centre[1];
+            let shares = &self.shares[row * width..][..width];
+            for (column, (rgb, share)) in line.as_chunks_mut::<3>().0.iter_mut().zip(shares).enumerate() {
+                if *share == 0.0 {
                     continue;
                 }
-                let place = [x as f32 + 0.5 - self.centre[0], y as f32 + 0.5 - self.centre[1]];
-                let moved = [place[0] - across * self.scale, place[1] - down * self.scale];
-                let from = [(cos * moved[0] + sin * moved[1]) * shrink, (cos * moved[1] - sin * moved[0]) * shrink];
-                let from =
-                    [0, 1].map(|axis| self.centre[axis] + place[axis] + share * (from[axis] - place[axis]) - 0.5);
-                let whole = from.map(f32::floor);
-                let [wx, wy] =
-                    [0, 1].map(|axis| self.weights[((from[axis] - whole[axis]) * STEPS as f32) as usize % STEPS]);
-                let first = whole.map(|v| v as isize - 1);
-                let mut sum = [0f32; 4];
-                for (j, wy) in wy.into_iter().enumerate() {
-                    let line = (first[1] + j as isize).clamp(0, height as isize - 1) as usize * width;
-                    let mut across = [0f32; 4];
-                    for (i, wx) in wx.into_iter().enumerate() {
-                        let column = (first[0] + i as isize).clamp(0, width as isize - 1) as usize;
-                        let pixel = source[line + column];
-                        (0..4).for_each(|c| across[c] += wx * pixel[c]);
-                    }
-                    (0..4).for_each(|c| sum[c] += wy * across[c]);
-                }
-                *rgb = [0, 1, 2].map(|c| super::warp::to_u8(sum[c]));
+                let x = column as f32 + 0.5 - self.centre[0];
+                let (moved_x, moved_y) = (x - across * self.scale, y - down * self.scale);
+                let from_x = (cos * moved_x + sin * moved_y) * shrink;
+                let from_y = (cos * moved_y - sin * moved_x) * shrink;
+                let from_x = self.centre[0] + x + share * (from_x - x);
+                let from_y = self.centre[1] + y + share * (from_y - y);
+                let value = self.between(&source, from_x - 0.5, from_y - 0.5);
+                *rgb = [to_u8(value[0]), to_u8(value[1]), to_u8(value[2])];
             }
         });
         picture
+    }
+
+    /// The picture between its pixels, by Keys' cubic; beyond its border it repeats its edge.
+    #[inline(always)]
+    fn between(&self, source: &[[f32; 4]], x: f32, y: f32) -> [f32; 4] {
+        /// Added, so that a cast rounds down also left of the picture.
+        const OUTSIDE: i32 = 1024;
+        let [width, height] = self.size;
+        let (x, y) = (x + OUTSIDE as f32, y + OUTSIDE as f32);
+        let (whole_x, whole_y) = (x as i32, y as i32);
+        let wx = self.weights[((x - whole_x as f32) * STEPS as f32) as usize % STEPS];
+        let wy = self.weights[((y - whole_y as f32) * STEPS as f32) as usize % STEPS];
+        let (left, top) = (whole_x - OUTSIDE - 1, whole_y - OUTSIDE - 1);
+        let inside = left >= 0 && top >= 0 && left as usize + 4 <= width && top as usize + 4 <= height;
+        let mut sum = [0f32; 4];
+        for j in 0..4 {
+            let pixels: [[f32; 4]; 4] = if inside {
+                let line = &source[(top as usize + j) * width + left as usize..][..4];
+                [line[0], line[1], line[2], line[3]]
+            } else {
+                let row = (top + j as i32).clamp(0, height as i32 - 1) as usize * width;
+                std::array::from_fn(|i| source[row + (left + i as i32).clamp(0, width as i32 - 1) as usize])
+            };
+            for c in 0..4 {
+                let across = wx[0] * pixels[0][c] + wx[1] * pixels[1][c] + wx[2] * pixels[2][c] + wx[3] * pixels[3][c];
+                sum[c] += wy[j] * across;
+            }
+        }
+        sum
     }
 }
 
@@ -247,7 +260,7 @@ fn set_blink(picture: &mut Picture, blink: &Blink, place: f64) {
                     value[c] += share * mask * (f32::from(patch[(y * width + x) * 3 + c]) - open[c]);
                 }
             }
-            *rgb = value.map(super::warp::to_u8);
+            *rgb = value.map(to_u8);
         }
     }
 }

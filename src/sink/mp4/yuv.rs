@@ -36,10 +36,8 @@ impl Yuv {
                 for (dy, row) in rows.iter().enumerate() {
                     for x in [2 * block_x, 2 * block_x + 1] {
                         let at = 3 * x.min(last_x);
-                        let rgb = [0, 1, 2].map(|i| i32::from(row[at + i]));
-                        for (sum, value) in sum.iter_mut().zip(rgb) {
-                            *sum += value;
-                        }
+                        let rgb = [i32::from(row[at]), i32::from(row[at + 1]), i32::from(row[at + 2])];
+                        sum = [sum[0] + rgb[0], sum[1] + rgb[1], sum[2] + rgb[2]];
                         self.y[(2 * block_y + dy) * self.width + x] = fixed([16_829, 33_039, 6_416], rgb, 16, 16);
                     }
                 }
@@ -53,8 +51,9 @@ impl Yuv {
 }
 
 /// `offset + weights . rgb / 2^shift`, rounded.
+#[inline(always)]
 fn fixed(weights: [i32; 3], rgb: [i32; 3], offset: i32, shift: u32) -> u8 {
-    let dot: i32 = weights.iter().zip(rgb).map(|(weight, value)| weight * value).sum();
+    let dot = weights[0] * rgb[0] + weights[1] * rgb[1] + weights[2] * rgb[2];
     (offset + ((dot + (1 << (shift - 1))) >> shift)).clamp(0, 255) as u8
 }
 
