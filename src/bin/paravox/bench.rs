@@ -123,7 +123,8 @@ fn fastest(runs: u32, mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Re
 
 /// Seconds to the first PCM and to the first picture of sentences that grow longer and longer.
 fn latencies(engine: &Engine) -> anyhow::Result<[Vec<f64>; 2]> {
-    let options = SpeakOptions::new().video(VideoOptions::new());
+    // As sessions draw: the head is moved when a picture is shown.
+    let options = SpeakOptions::new().video(VideoOptions::new().still(true));
     engine.warm(&options)?;
     let words: Vec<&str> = WORDS.split_whitespace().collect();
     let mut seconds = [Vec::new(), Vec::new()];
