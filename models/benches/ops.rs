@@ -1,6 +1,8 @@
 //! Each operation beside candle's own, forward and forward with backward: `cargo bench -p paravox-models`.
 //!
-//! candle's own is left out where it has none or where its gradient is wrong or missing.
+//! candle's own is left out where it has none or where its gradient is wrong or missing. "candle's part" is what candle
+//! does around any operation in the backward pass: it fills the first gradient, and clears memory for each further one and
+//! adds to it. A comparison of kernels takes it off.
 
 use std::hint::black_box;
 
@@ -42,6 +44,14 @@ fn time(
             group.bench_function(format!("{name}/forward+backward"), |b| {
                 b.iter(|| black_box(op(&vars).and_then(|ys| ys.backward()).expect("shapes fit")));
             });
+            let ys = op(&tensors).expect("shapes fit");
+            let accumulate = |grad: &Tensor| grad.zeros_like()?.add(grad);
+            group.bench_function(format!("{name}/candle's part"), |b| {
+                b.iter(|| {
+                    black_box(ys.ones_like().expect("memory for the gradient"));
+                    black_box(tensors.iter().map(accumulate).collect::<Result<Vec<_>>>().expect("same shapes"))
+                });
+            });
         }
     }
 }
@@ -67,12 +77,6 @@ fn elementwise(c: &mut Criterion) {
         ("sigmoid", |t| ops::sigmoid(&t[0]), |t| candle_nn::ops::sigmoid(&t[0])),
         ("silu", |t| ops::silu(&t[0]), |t| t[0].silu()),
     ];
-    // What candle does in the backward pass of any operation on such a tensor: it fills the first gradient, and clears
-    // memory for the next and adds to it.
-    let (xs, grad) = (random(shape), random(shape));
-    group(c, "no operation").bench_function("candle's own part", |b| {
-        b.iter(|| black_box((xs.ones_like(), xs.zeros_like().and_then(|sum| sum.add(&grad)).expect("same shapes"))));
-    });
     for (name, own, candle) in cases {
         let mut group = group(c, name);
         for pass in [Forward, ForwardBackward] {

@@ -6,9 +6,13 @@
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::lock;
+
+/// By how much a buffer may become audible later than the end of the one before: the latencies that sound servers tell
+/// vary by milliseconds. Half a video frame at 25 fps.
+const TOLERANCE: Duration = Duration::from_millis(20);
 
 /// Content from one data callback: PCM positions and the instant at which the first of them is audible.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +32,23 @@ impl ClockWriter {
     pub(super) fn mark(&self, mark: ClockMark) {
         // A full channel means that nobody has read the clock for a second: the next mark serves as well.
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.0.try_send(mark) {}
+    }
+}
+
+/// Tells where a device has run dry between two calls. Not every host says so: the time at which it plays a buffer does.
+#[derive(Default)]
+pub(super) struct Supply {
+    /// When the buffer before ends, where it had content.
+    due: Option<Instant>,
+}
+
+impl Supply {
+    /// Whether silence that nobody asked for was played before this buffer, which is `length` long.
+    pub(super) fn ran_dry(&mut self, mark: &ClockMark, length: Duration) -> bool {
+        let has_content = mark.end > mark.start;
+        let ran_dry = has_content && self.due.is_some_and(|due| mark.audible > due + TOLERANCE);
+        self.due = has_content.then(|| mark.audible + length);
+        ran_dry
     }
 }
 
@@ -76,7 +97,6 @@ impl AudioClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const RATE: u32 = 24_000;
 
@@ -115,5 +135,19 @@ mod tests {
             last = position;
         }
         assert_eq!(last, 2400 + 79 * 24);
+    }
+
+    #[test]
+    fn a_device_that_ran_dry_plays_a_buffer_later_than_the_end_of_the_one_before() {
+        let t0 = Instant::now();
+        let mut supply = Supply::default();
+        let mut ran_dry = |ms, start, end| {
+            let mark = ClockMark { audible: t0 + Duration::from_millis(ms), start, end };
+            supply.ran_dry(&mark, Duration::from_millis(10))
+        };
+        assert!(!ran_dry(50, 0, 240) && !ran_dry(60, 240, 480) && !ran_dry(75, 480, 720));
+        assert!(ran_dry(385, 720, 960), "300 ms of silence");
+        // Silence for want of content is no fault of the device.
+        assert!(!ran_dry(395, 960, 960) && !ran_dry(995, 960, 1200) && !ran_dry(1005, 1200, 1440));
     }
 }

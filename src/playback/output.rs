@@ -122,7 +122,7 @@ impl Pull {
         let start = self.source.control.handed_out.load(Ordering::Acquire);
         self.source.by_ref().take(pcm_samples).for_each(drop);
         let end = self.source.control.handed_out.load(Ordering::Acquire);
-        self.source.control.end_call();
+        self.source.control.end_call(false);
         self.clock.mark(ClockMark { audible, start, end });
     }
 }

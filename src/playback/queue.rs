@@ -57,16 +57,16 @@ pub(super) struct Control {
     pub(super) calls: AtomicU64,
     /// PCM samples that were missing in the middle of a stream in this call.
     missing: AtomicU64,
-    /// Calls in which some were missing.
+    /// Calls in which some were missing, or before which the device ran dry.
     pub(super) underruns: AtomicU64,
     /// The last stream of which all has been queued.
     pub(super) complete: AtomicU64,
 }
 
 impl Control {
-    /// Notes that a call of the device is over.
-    pub(super) fn end_call(&self) {
-        if self.missing.swap(0, Ordering::Relaxed) > 0 {
+    /// Notes that a call of the device is over, and whether the device had run dry before it.
+    pub(super) fn end_call(&self, ran_dry: bool) {
+        if self.missing.swap(0, Ordering::Relaxed) > 0 || ran_dry {
             self.underruns.fetch_add(1, Ordering::Relaxed);
         }
         self.calls.fetch_add(1, Ordering::Release);
@@ -275,7 +275,7 @@ mod tests {
     fn a_shortage_counts_in_the_middle_of_a_stream_alone() {
         let (mut source, _heard) = queue();
         let underruns = |source: &mut QueueSource| {
-            source.control.end_call();
+            source.control.end_call(false);
             source.control.underruns.load(Ordering::Relaxed)
         };
         pull(&mut source, 100);

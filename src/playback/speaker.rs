@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rodio::source::UniformSourceIterator;
 
 use super::PlaybackError;
-use super::clock::{ClockMark, ClockWriter};
+use super::clock::{ClockMark, ClockWriter, Supply};
 use super::queue::QueueSource;
 use crate::timeline::SAMPLE_RATE;
 
@@ -121,6 +121,7 @@ fn build<T: SizedSample + FromSample<f32>>(
     let rate = NonZero::new(config.sample_rate).ok_or(cpal::Error::from(cpal::ErrorKind::UnsupportedConfig))?;
     let control = source.control.clone();
     let mut converted = UniformSourceIterator::new(source, channels, rate);
+    let mut supply = Supply::default();
     let on_error = move |error: cpal::Error| {
         let is_passing = matches!(
             error.kind(),
@@ -140,8 +141,10 @@ fn build<T: SizedSample + FromSample<f32>>(
         let end = control.handed_out.load(Ordering::Acquire);
         let timestamp = info.timestamp();
         let latency = timestamp.playback.checked_duration_since(timestamp.callback).unwrap_or_default();
-        clock.mark(ClockMark { audible: now + latency, start, end });
-        control.end_call();
+        let mark = ClockMark { audible: now + latency, start, end };
+        let length = f64::from(buffer.len() as u32) / f64::from(config.sample_rate) / f64::from(config.channels);
+        control.end_call(supply.ran_dry(&mark, Duration::from_secs_f64(length)));
+        clock.mark(mark);
     };
     Ok(device.build_output_stream(config, on_data, on_error, Some(Duration::from_secs(5)))?)
 }

@@ -183,7 +183,7 @@ impl Stage {
         self.is_idle() && !lock(&self.0.0.viewer).is_closing()
     }
 
-    /// Times that the device ran out of sound in the middle of a stream.
+    /// Times that the device ran out of sound in the middle of a stream, whoever was late: what makes it, or this process.
     pub fn underruns(&self) -> u64 {
         self.0.0.control.underruns.load(Ordering::Relaxed)
     }

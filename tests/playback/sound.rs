@@ -92,6 +92,30 @@ fn stop_in_the_middle() {
 }
 
 #[test]
+fn a_process_that_was_held_up_counts_an_underrun() {
+    let sound = SoundServer::start();
+    let out = on(&sound, None, "sound::held_up_in_the_middle");
+    println!("{out}");
+    // A busy machine may add some.
+    assert!(figure(&out, "underruns") > figure(&out, "before"), "{out}");
+}
+
+#[test]
+#[ignore = "run by a_process_that_was_held_up_counts_an_underrun with a sound server of its own"]
+fn held_up_in_the_middle() {
+    let engine = Arc::new(Engine::with_defaults().unwrap());
+    let player = Player::open(&engine, &SpeakOptions::new(), Output::Device(None)).unwrap();
+    player.push(TEXT).unwrap();
+    player.finish();
+    until("a second of speech", Duration::from_secs(30), || player.stage().position() > 26_000);
+    println!("\nbefore {}", player.stage().underruns());
+    let held = format!("kill -STOP {0}; sleep 0.5; kill -CONT {0}", std::process::id());
+    assert!(std::process::Command::new("sh").args(["-c", &held]).status().unwrap().success());
+    until("the end", Duration::from_secs(30), || player.is_idle());
+    println!("underruns {}", player.stage().underruns());
+}
+
+#[test]
 fn devices_are_listed_and_chosen_by_name() {
     let sound = SoundServer::start();
     let list = || {
