@@ -11,7 +11,7 @@ use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 7] = [
+const PRESETS: [(&str, &str); 8] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
@@ -19,6 +19,7 @@ const PRESETS: [(&str, &str); 7] = [
     ("aligner-light", include_str!("../configs/aligner-light.toml")),
     ("discriminator-light", include_str!("../configs/discriminator-light.toml")),
     ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
+    ("landmarks-light", include_str!("../configs/landmarks-light.toml")),
 ];
 
 /// The nets of a voice.
@@ -47,7 +48,8 @@ pub struct LipsConfig {
     /// The lips' own text encoder, as published; absent where they read the states of the voice's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<TextEncoderConfig>,
-    /// The lips' own durations, as published (in video frames); absent where they follow the voice's.
+    /// The lips' own durations, as published (there in video frames, here in mel frames as the voice's are); absent where
+    /// they follow the voice's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationConfig>,
     /// An image of a person to an identity.

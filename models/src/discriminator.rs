@@ -57,6 +57,17 @@ impl Discriminator {
         Ok(Self { layers, slope: cfg.slope, activate_scores: cfg.activate_scores })
     }
 
+    /// The same, with weights that no gradient reaches: what a generator is trained against.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let blind = |layer: &Conv2d| Conv2d {
+            weight: layer.weight.detach(),
+            bias: layer.bias.detach(),
+            options: layer.options.clone(),
+        };
+        Self { layers: self.layers.iter().map(blind).collect(), ..self.clone() }
+    }
+
     /// # Shapes
     /// - `images`: (N, 3, 80, 160) in 0..1
     /// - output: (N, scores), towards 1 for real images; one score an image as published

@@ -8,6 +8,7 @@
 //! | [`mel_decoder`] | states to mel, F0 and voicing |
 //! | [`identity_encoder`], [`motion_decoder`], [`image_decoder`] | states and an image of a person to images of lips |
 //! | [`aligner`] | mel to the phoneme of each mel frame |
+//! | [`landmark_net`] | a lip crop to the points of the mouth |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
 //! | [`losses`], [`discriminator`] | what they are trained on |
@@ -23,6 +24,7 @@ pub mod discriminator;
 pub mod duration_predictor;
 pub mod identity_encoder;
 pub mod image_decoder;
+pub mod landmark_net;
 pub mod layers;
 pub mod length_regulator;
 pub mod losses;

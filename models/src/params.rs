@@ -75,6 +75,11 @@ impl Params {
         self.vars().into_iter().filter(|(name, _)| is_trainable(name)).collect()
     }
 
+    /// Forgets the variables under a path; nets that were built of them keep them.
+    pub fn forget(&self, path: &str) {
+        self.store.lock().retain(|name, _| name.strip_prefix(path).is_none_or(|rest| !rest.starts_with('.')));
+    }
+
     /// How many numbers an optimiser may change, counted as papers count parameters.
     pub fn count(&self) -> usize {
         self.trainable().iter().map(|(_, var)| var.elem_count()).sum()
@@ -226,6 +231,10 @@ mod tests {
             values(&params, name, (1, 4));
         }
         assert_eq!((params.vars().len(), params.trainable().len(), params.count()), (3, 1, 4));
+        params.forget("nor");
+        assert_eq!(params.vars().len(), 3);
+        params.forget("norm");
+        assert_eq!(params.vars().len(), 0);
     }
 
     #[test]

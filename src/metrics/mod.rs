@@ -3,14 +3,22 @@
 //! | module | role |
 //! |---|---|
 //! | [`psnr`], [`ssim`], [`motion_energy`] | how close and how lively a generated lip clip is |
+//! | [`sharpness`] | how much fine detail the mouth has |
+//! | [`landmarks`], [`lmd`], [`closure`] | where the lips are, how far that is from the real ones, and whether they close |
+//! | [`durations`] | errors of durations that lips predict on their own |
 //! | [`lips`] | whole clips from trained lips, and these figures of them |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
 //! | [`align`] | how close found word times are to given ones |
 
 pub mod align;
+pub mod closure;
+pub mod durations;
+pub mod landmarks;
 pub mod lips;
+pub mod lmd;
 pub mod motion_energy;
 pub mod psnr;
+pub mod sharpness;
 pub mod ssim;
 pub mod voice;
 

@@ -2,16 +2,19 @@
 //!
 //! Motion is decoded for whole sentences; the image decoder, which works picture by picture, sees a few random video
 //! frames of each. The text states come from the encoder that a voice has trained, which then stays as it is, or from one
-//! that trains along. The loss is ParaLip's without its discriminator: L1 and structural similarity, with two aids.
+//! that trains along. The loss is ParaLip's: L1, structural similarity and, where asked for, an adversary; with two aids.
 //! Most of a crop never moves, and on L1 alone the motion decoder learns last and least: after 760 steps clips had 0.08 of
 //! the real motion energy. So the mouth counts more than the cheeks, and a linear reading of each motion vector must tell
 //! the mouth's outline in that video frame; the reading serves training alone and is not part of the nets.
+//!
+//! Lips may learn durations too, as published: for an evaluation that is given none. What ships follows the voice's.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{D, Device, Tensor, Var};
 use paravox_models::config::{self, LipsConfig, VoiceConfig};
+use paravox_models::discriminator::{Discriminator, DiscriminatorConfig};
 use paravox_models::layers::{Linear, LinearConfig};
 use paravox_models::length_regulator::regulate;
 use paravox_models::losses;
@@ -20,17 +23,21 @@ use paravox_models::model::LipsModel;
 use paravox_models::params::Params;
 use paravox_models::text_encoder::TextEncoder;
 
+use super::adversary;
 use super::checkpoint::{AID, write_atomically};
 use super::error::{Result, TrainError};
 use super::lips_corpus::{Clips, LipsBatch, SHAPE_VALUES, choose, motion_at};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
+use super::symbols::duration_losses;
 use crate::data::Split;
 use crate::face::{CROP_HEIGHT, CROP_WIDTH};
-use crate::metrics::lips::{ENCODER_CONFIG, LipsNets, compare_clips, load_encoder};
+use crate::metrics::lips::{Comparison, ENCODER_CONFIG, LipsNets, compare_clips, load_encoder};
 
-/// Weight of 1 - SSIM beside L1.
-const SSIM_WEIGHT: f64 = 0.3;
+/// Path of the adversary's parameters among the aids, and the part of the learning rate that it learns at (ParaLip: 1e-4
+/// beside 1e-3).
+const DISCRIMINATOR: &str = "discriminator";
+const DISCRIMINATOR_RATE_SHARE: f64 = 0.1;
 /// Weight of the mouth's outline as read from the motion, in tens of pixels, beside L1 of pixels in 0..1.
 const SHAPE_WEIGHT: f64 = 0.1;
 /// How much more the middle of the mouth counts in L1 than the far background, and where it is: middle and radii in pixels.
@@ -55,6 +62,14 @@ pub struct LipsOptions {
     pub speakers: Vec<String>,
     /// How much more often a speaker's clips are drawn than others.
     pub speaker_weights: Vec<(String, f64)>,
+    /// Weight of 1 - SSIM beside L1 of pixels in 0..1 (default 0.3); 0: L1 alone.
+    pub ssim_weight: f64,
+    /// Weight of what an adversary says beside L1 (default 0: there is none).
+    pub adversarial_weight: f64,
+    /// Preset of the adversary (default `discriminator-light`).
+    pub discriminator: String,
+    /// Whether the lips learn durations too, by a predictor as `encoder_preset` has it.
+    pub own_durations: bool,
 }
 
 impl Default for LipsOptions {
@@ -66,6 +81,10 @@ impl Default for LipsOptions {
             video_frames: 6,
             speakers: Vec::new(),
             speaker_weights: Vec::new(),
+            ssim_weight: 0.3,
+            adversarial_weight: 0.0,
+            discriminator: "discriminator-light".into(),
+            own_durations: false,
         }
     }
 }
@@ -78,6 +97,9 @@ pub fn train_lips(options: &LipsOptions) -> Result<TrainReport> {
     let common = &options.common;
     common.check()?;
     common.set_threads();
+    if ![options.ssim_weight, options.adversarial_weight].iter().all(|weight| weight.is_finite() && *weight >= 0.0) {
+        return Err(TrainError::Options("the weights of losses are numbers from 0 up".into()));
+    }
     let trainer = LipsTrainer::new(options)?;
     let clips = trainer.clips.clone();
     let (seed, batch, per_clip) = (common.seed, common.batch, options.video_frames.max(1));
@@ -93,6 +115,9 @@ struct LipsTrainer {
     emphasis: Tensor,
     /// Whether the encoder is a trained voice's.
     frozen_encoder: bool,
+    ssim_weight: f64,
+    /// The adversary and the weight of what it says.
+    adversary: Option<(Discriminator, f64)>,
     clips: Arc<Clips>,
     watched: Vec<usize>,
 }
@@ -100,15 +125,24 @@ struct LipsTrainer {
 impl LipsTrainer {
     fn new(options: &LipsOptions) -> Result<Self> {
         let common = &options.common;
-        let config: LipsConfig = run::config(common, Self::KIND, config::preset)?;
+        let unusable = |error: config::ConfigError| TrainError::Options(error.to_string());
+        let mut config: LipsConfig = run::config(common, Self::KIND, config::preset)?;
+        if options.own_durations && config.duration.is_none() {
+            config.duration = Some(config::preset::<VoiceConfig>(&options.encoder_preset).map_err(unusable)?.duration);
+        }
         let clips = Clips::open(&common.data, &options.speakers, &options.speaker_weights, config.motion_hz)?;
         let device = Device::Cpu;
         let params = Params::new(common.seed, &device);
         let model = LipsModel::new(&config, params.builder())?;
-        let encoder = match &options.voice {
-            Some(voice) => load_encoder(voice, &device)?,
-            None => {
-                let unusable = |error: config::ConfigError| TrainError::Options(error.to_string());
+        let encoder = match (&options.voice, &model.encoder) {
+            (Some(_), Some(_)) => {
+                return Err(TrainError::Options(
+                    "these nets have a text encoder of their own: leave --voice out".into(),
+                ));
+            }
+            (None, Some(encoder)) => encoder.clone(),
+            (Some(voice), None) => load_encoder(voice, &device)?,
+            (None, None) => {
                 let voice: VoiceConfig = config::preset(&options.encoder_preset).map_err(unusable)?;
                 let text = config::to_toml(&voice.encoder).map_err(unusable)?;
                 std::fs::create_dir_all(&common.out).map_err(|error| TrainError::write(&common.out, error))?;
@@ -120,7 +154,16 @@ impl LipsTrainer {
         let watched = test.iter().step_by((test.len() / WATCHED_CLIPS).max(1)).take(WATCHED_CLIPS).copied().collect();
         let shape = LinearConfig::new(config.motion.width, SHAPE_VALUES);
         let shape = Linear::new(&shape, params.builder().pp(AID).pp("shape"))?;
+        let adversary = if options.adversarial_weight > 0.0 {
+            let config: DiscriminatorConfig = config::preset(&options.discriminator).map_err(unusable)?;
+            let net = Discriminator::new(&config, params.builder().pp(AID).pp(DISCRIMINATOR))?;
+            Some((net, options.adversarial_weight))
+        } else {
+            None
+        };
         Ok(Self {
+            ssim_weight: options.ssim_weight,
+            adversary,
             emphasis: emphasis(&device)?,
             shape,
             nets: LipsNets { config, encoder, model, device },
@@ -142,6 +185,10 @@ impl Trainer for LipsTrainer {
 
     fn vars(&self) -> Vec<(String, Var)> {
         self.params.vars()
+    }
+
+    fn rate_share(&self, name: &str) -> f64 {
+        if name.starts_with(&format!("{AID}.{DISCRIMINATOR}.")) { DISCRIMINATOR_RATE_SHARE } else { 1.0 }
     }
 
     fn config(&self) -> String {
@@ -171,11 +218,25 @@ impl Trainer for LipsTrainer {
         let motion = motion_at(&motion, &batch.motion_row, &batch.motion_share)?;
         let images = model.image.forward(&motion, &owner, &identity, &mode)?;
         let l1 = (&images - &targets)?.abs()?.broadcast_mul(&self.emphasis)?.mean_all()?;
-        let unlike = (1.0 - losses::ssim(&images, &targets)?)?;
         let known = Tensor::from_vec(batch.shape_known, owner.dims(), device)?;
         let shapes = Tensor::from_vec(batch.shapes, (owner.dim(0)?, SHAPE_VALUES), device)?;
         let unlike_shape = ((self.shape.forward(&motion)? - shapes)?.abs()?.mean(D::Minus1)? * known)?.mean_all()?;
-        Loss::weighted(&[("l1", 1.0, l1), ("ssim", SSIM_WEIGHT, unlike), ("shape", SHAPE_WEIGHT, unlike_shape)])
+        let mut parts = vec![("l1", 1.0, l1), ("shape", SHAPE_WEIGHT, unlike_shape)];
+        if self.ssim_weight > 0.0 {
+            parts.push(("ssim", self.ssim_weight, (1.0 - losses::ssim(&images, &targets)?)?));
+        }
+        if let Some((discriminator, weight)) = &self.adversary {
+            let real = discriminator.forward(&targets)?;
+            let made = discriminator.forward(&images.detach())?;
+            let made_blind = discriminator.detached().forward(&images)?;
+            let [fooled, judged] = adversary::duel(&[real], &[made], &[made_blind])?;
+            parts.extend([("fooled", *weight, fooled), ("judged", 1.0, judged)]);
+        }
+        if let Some(predictor) = &model.duration {
+            let log_durations = predictor.forward(&states, &symbol_mask, None, &mode)?;
+            parts.extend(duration_losses(&log_durations, batch.durations, &symbol_mask)?);
+        }
+        Loss::weighted(&parts)
     }
 
     fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>> {
@@ -183,7 +244,8 @@ impl Trainer for LipsTrainer {
             return Ok(vec![("psnr", f64::NAN), ("ssim", f64::NAN), ("motion_energy", f64::NAN)]);
         }
         let sheet = folder.join("real-over-generated.png");
-        let report = compare_clips(&self.nets, &self.clips.dataset, &self.watched, Some(&sheet))?;
+        let comparison = Comparison { sheet: Some(&sheet), ..Comparison::default() };
+        let report = compare_clips(&self.nets, &self.clips.dataset, &self.watched, &comparison)?;
         Ok(report.figures.iter().map(|figure| (figure.name, figure.value)).collect())
     }
 }
@@ -199,4 +261,80 @@ fn emphasis(device: &Device) -> candle_core::Result<Tensor> {
     let mean = weights.iter().sum::<f32>() / weights.len() as f32;
     let weights = weights.iter().map(|weight| weight / mean).collect();
     Tensor::from_vec(weights, (1, 1, CROP_HEIGHT, CROP_WIDTH), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::lips::LipsWriter;
+    use crate::data::{Affine, LipsItem};
+    use crate::face::CROP_BYTES;
+    use crate::metrics::lips::{EvalLipsOptions, eval_lips};
+    use crate::text::{Phoneme, SentenceKind, Symbol};
+    use crate::train::checkpoint;
+
+    /// Two clips of three video frames, one to train on and one to look at.
+    fn write_corpus(folder: &Path) {
+        let pixels: Vec<u8> = (0..3 * CROP_BYTES).map(|i| (i * i % 253) as u8).collect();
+        let mut writer = LipsWriter::open(folder, false).unwrap();
+        for (clip, split) in [("one", Split::Train), ("two", Split::Test)] {
+            let symbols = [Phoneme::Silence, Phoneme::B, Phoneme::Ay, Phoneme::Silence];
+            writer
+                .push(&LipsItem {
+                    speaker: "s9",
+                    clip,
+                    text: "by",
+                    split,
+                    symbols: symbols.map(|phoneme| Symbol::pause(phoneme, SentenceKind::Statement)).to_vec(),
+                    boundaries_s: vec![0.0, 0.03, 0.06, 0.09, 0.12],
+                    fps: 25.0,
+                    n_video_frames: 3,
+                    pixels: &pixels,
+                    landmarks: None,
+                    affines: vec![Affine::scale_move(1.0, 0.0, 0.0); 3],
+                    picture_size: [160, 80],
+                })
+                .unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    #[test]
+    fn an_adversary_trains_along_and_durations_stay_with_the_nets() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, out) = (folder.path().join("data"), folder.path().join("lips"));
+        write_corpus(&data);
+        let mut options = LipsOptions { video_frames: 2, own_durations: true, ..LipsOptions::default() };
+        (options.ssim_weight, options.adversarial_weight) = (0.0, 0.1);
+        let common = &mut options.common;
+        (common.data, common.out, common.steps, common.batch) = (data.clone(), out.clone(), 2, 1);
+        let report = train_lips(&options).unwrap();
+        let parts: Vec<_> = report.losses.iter().map(|loss| loss.0).take(7).collect();
+        assert_eq!(parts, ["loss", "l1", "shape", "fooled", "judged", "duration", "sentence"]);
+
+        let held = checkpoint::load(&out).unwrap().unwrap().model;
+        let model = checkpoint::load_model(&out).unwrap();
+        let has = |names: &std::collections::BTreeMap<String, Tensor>, path: &str| {
+            names.keys().any(|name| name.starts_with(path))
+        };
+        assert!(has(&held, "aid.discriminator.layer.0") && !has(&model, AID));
+        assert!(has(&model, "duration.output") && has(&model, "encoder."));
+
+        let mut eval = EvalLipsOptions::new(&data, &out);
+        let names = |eval: &EvalLipsOptions| -> Vec<&str> {
+            eval_lips(eval).unwrap().figures.iter().map(|figure| figure.name).collect()
+        };
+        assert!(!names(&eval).contains(&"length_error"));
+        eval.predicted_durations = true;
+        assert!(["psnr", "duration_error", "length_error"].iter().all(|name| names(&eval).contains(name)));
+
+        // Without them, lips cannot be asked for them, and what they may not be told is refused.
+        options.own_durations = false;
+        options.common.out = folder.path().join("plain");
+        train_lips(&options).unwrap();
+        eval.lips = options.common.out.clone();
+        assert!(matches!(eval_lips(&eval), Err(TrainError::Options(why)) if why.contains("--own-durations")));
+        options.ssim_weight = -1.0;
+        assert!(matches!(train_lips(&options), Err(TrainError::Options(_))));
+    }
 }

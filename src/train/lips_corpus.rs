@@ -16,7 +16,7 @@ use super::symbols::{GridBatch, SymbolBatch};
 use crate::data::{LipsDataset, Split};
 use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::text::{Symbol, viseme};
-use crate::timeline::{Place, Timeline};
+use crate::timeline::{HOP_LENGTH, Place, Timeline};
 
 /// Half of the identity pictures come from this many first video frames, where mouths rest as in a portrait.
 const RESTING_VIDEO_FRAMES: usize = 10;
@@ -41,6 +41,11 @@ pub(crate) fn clip_timeline(boundaries_s: &[f32]) -> Result<Timeline> {
         *first = 0.0;
     }
     Timeline::from_seconds(&boundaries).map_err(|error| TrainError::Data(error.to_string()))
+}
+
+/// The length of each symbol in mel frames, with its fraction.
+pub(crate) fn mel_frames(timeline: &Timeline) -> impl Iterator<Item = f32> + '_ {
+    timeline.boundaries().windows(2).map(|ends| (ends[1] - ends[0]) as f32 / HOP_LENGTH as f32)
 }
 
 /// Visemes of places.
@@ -153,6 +158,8 @@ struct ClipChoice {
 /// Clips side by side, some video frames of each.
 pub(crate) struct LipsBatch {
     pub(crate) symbols: SymbolBatch,
+    /// (B, S) mel frames of each symbol; 0 where padded.
+    pub(crate) durations: Vec<f32>,
     pub(crate) grid: GridBatch,
     /// (B, T) viseme ids on the motion grid.
     pub(crate) visemes: Vec<u32>,
@@ -186,14 +193,17 @@ fn mouth_shape(points: &[[f32; 2]]) -> Vec<f32> {
 impl LipsBatch {
     fn new(clips: &Clips, chosen: &[ClipChoice]) -> Result<Self> {
         let dataset = &clips.dataset;
-        let mut places = Vec::with_capacity(chosen.len());
-        for choice in chosen {
+        let sentences: Vec<_> = chosen.iter().map(|choice| dataset.meta(choice.clip).symbols.as_slice()).collect();
+        let symbols = SymbolBatch::new(&sentences);
+        let (mut places, mut durations) = (Vec::with_capacity(chosen.len()), Vec::new());
+        for (b, choice) in chosen.iter().enumerate() {
             let meta = dataset.meta(choice.clip);
             let timeline = clip_timeline(&meta.boundaries_s)?;
+            durations.extend(mel_frames(&timeline));
+            durations.resize((b + 1) * symbols.longest(), 0.0);
             places.push(motion_places(&timeline, clips.motion_hz, meta.n_video_frames, f64::from(meta.fps)));
         }
         let length = places.iter().map(Vec::len).max().unwrap_or(0);
-        let sentences: Vec<_> = chosen.iter().map(|choice| dataset.meta(choice.clip).symbols.as_slice()).collect();
         let (mut grid, mut ids) = (GridBatch::default(), Vec::new());
         let (mut identities, mut targets) = (Vec::new(), Vec::new());
         let (mut owner, mut motion_row, mut motion_share) = (Vec::new(), Vec::new(), Vec::new());
@@ -220,7 +230,8 @@ impl LipsBatch {
         }
         Ok(Self {
             mask: mask(&places.iter().map(Vec::len).collect::<Vec<_>>()),
-            symbols: SymbolBatch::new(&sentences),
+            symbols,
+            durations,
             grid,
             visemes: ids,
             identity: crops_to_tensor(&identities, &Device::Cpu)?,

@@ -4,18 +4,20 @@
 //! |---|---|
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
-//! | `voice`, `vocoder`, `lips`, `aligner` | the trainers |
+//! | `voice`, `vocoder`, `lips`, `aligner`, `landmarks` | the trainers |
 //! | `liven` | gives lips back the movement that training took |
-//! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus` | their parts |
+//! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus`, `adversary` | their parts |
 //!
 //! A training is a folder: `config.toml` (the nets), `checkpoint.safetensors` (to go on from), `model.safetensors` (the
 //! nets alone), `log.csv` and `valid.csv`, `samples/STEP/`. It is seeded, and a resumed training sees the losses that an
 //! uninterrupted one would.
 
+mod adversary;
 mod aligner;
 mod batches;
 pub(crate) mod checkpoint;
 mod error;
+mod landmarks;
 mod lips;
 pub(crate) mod lips_corpus;
 mod liven;
@@ -26,7 +28,7 @@ pub(crate) mod picture;
 mod predicted_mel;
 mod run;
 mod schedule;
-mod start;
+pub(crate) mod start;
 pub(crate) mod symbols;
 mod vocoder;
 mod voice;
@@ -34,6 +36,7 @@ mod voice;
 pub use aligner::{AlignerOptions, train_aligner};
 pub use checkpoint::{CHECKPOINT, CONFIG, MODEL};
 pub use error::{Result, TrainError};
+pub use landmarks::{LandmarkOptions, train_landmarks};
 pub use lips::{LipsOptions, train_lips};
 pub use liven::{LivenOptions, liven};
 pub use options::TrainOptions;

@@ -40,6 +40,8 @@ impl Default for AdamWOptions {
 struct Slot {
     name: String,
     var: Var,
+    /// Its part of the learning rate.
+    rate_share: f64,
     /// Mean and squared mean of the gradient, in host memory for CPU parameters.
     moments: Moments,
 }
@@ -84,9 +86,15 @@ impl AdamW {
             } else {
                 Moments::Tensors { mean: var.zeros_like()?, square: var.zeros_like()? }
             };
-            slots.push(Slot { name, var, moments });
+            slots.push(Slot { name, var, rate_share: 1.0, moments });
         }
         Ok(Self { slots, options, updates: 0, skipped: 0 })
+    }
+
+    /// The same with a part of the learning rate for each parameter, by its name.
+    pub(crate) fn with_rate_shares(mut self, share: impl Fn(&str) -> f64) -> Self {
+        self.slots.iter_mut().for_each(|slot| slot.rate_share = share(&slot.name));
+        self
     }
 
     /// Steps skipped so far because the gradient was not finite.
@@ -119,6 +127,7 @@ impl AdamW {
         let correction = |beta: f64| 1.0 - beta.powi(self.updates.min(i32::MAX as u64) as i32);
         for (slot, grad) in pairs {
             let decay = if slot.var.dims().len() > 1 { o.weight_decay } else { 0.0 };
+            let learning_rate = learning_rate * slot.rate_share;
             let update = Update {
                 scale: if grad_norm > o.clip_norm { o.clip_norm / grad_norm } else { 1.0 },
                 beta1: o.beta1,
@@ -345,6 +354,19 @@ mod tests {
         let gap = (host.as_tensor() - tensors.as_tensor()).unwrap().abs().unwrap();
         let gap = gap.max_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(gap < 1e-6, "{gap}");
+    }
+
+    #[test]
+    fn a_share_of_the_rate_is_a_lower_rate() {
+        let (shared, adam) = setup(false, AdamWOptions::default());
+        let mut adam = adam.with_rate_shares(|name| if name == "w" { 0.5 } else { 1.0 });
+        let (plain, mut by_plain) = setup(false, AdamWOptions::default());
+        for _ in 0..2 {
+            adam.step(&grads(&shared), 2e-2).unwrap();
+            by_plain.step(&grads(&plain), 1e-2).unwrap();
+        }
+        let values = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(&shared), values(&plain));
     }
 
     #[test]

@@ -85,6 +85,10 @@ pub(crate) trait Trainer {
     fn config(&self) -> String;
     /// The loss of a batch in training; `dropout_seed` belongs to this step.
     fn loss(&self, batch: Self::Batch, dropout_seed: u64) -> candle_core::Result<Loss>;
+    /// The part of the learning rate that the parameter of this name learns at.
+    fn rate_share(&self, _name: &str) -> f64 {
+        1.0
+    }
     /// Figures on the validation split; samples to look at and to hear go into `folder`.
     fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>>;
 }
@@ -160,7 +164,7 @@ struct Loop<'a, T: Trainer> {
 impl<'a, T: Trainer> Loop<'a, T> {
     fn start(trainer: &'a T, options: &'a TrainOptions) -> Result<Self> {
         let adamw = AdamWOptions { clip_norm: options.clip_norm, ..Default::default() };
-        let mut optimiser = AdamW::new(trainer.trainable(), adamw)?;
+        let mut optimiser = AdamW::new(trainer.trainable(), adamw)?.with_rate_shares(|name| trainer.rate_share(name));
         let mut progress = Progress {
             kind: T::KIND.to_string(),
             step: 0,

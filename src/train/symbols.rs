@@ -2,9 +2,13 @@
 
 use candle_core::{Device, Result, Tensor};
 use paravox_models::length_regulator::{PLACE_FEATURES, place_features};
+use paravox_models::losses;
 
 use crate::text::Symbol;
 use crate::timeline::Place;
+
+/// Weight of the sentence's total length among the losses: it only corrects what the median of each symbol leaves out.
+const SENTENCE_WEIGHT: f64 = 0.2;
 
 /// Features of a symbol.
 const FEATURES: usize = Symbol::FEATURE_SIZES.len();
@@ -43,6 +47,24 @@ impl SymbolBatch {
             self.lengths.iter().flat_map(|&length| (0..longest).map(move |s| f32::from(s < length))).collect();
         Ok((ids, Tensor::from_vec(mask, (n, longest), device)?))
     }
+}
+
+/// Named and weighted losses of predicted durations (ParaLip equation 4).
+///
+/// # Shapes
+/// - `log_durations`: (B, S), ln(1 + mel frames) as predicted
+/// - `durations`: B x S true mel frames
+/// - `mask`: (B, S)
+pub(crate) fn duration_losses(
+    log_durations: &Tensor,
+    durations: Vec<f32>,
+    mask: &Tensor,
+) -> Result<[(&'static str, f64, Tensor); 2]> {
+    let durations = Tensor::from_vec(durations, mask.dims(), mask.device())?;
+    Ok([
+        ("duration", 1.0, losses::duration_token_l1(log_durations, &durations, mask)?),
+        ("sentence", SENTENCE_WEIGHT, losses::duration_sentence_l1(log_durations, &durations, mask)?),
+    ])
 }
 
 /// Places in a sentence, for [`paravox_models::length_regulator::regulate`] and the decoders: symbol indices and place

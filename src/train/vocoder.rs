@@ -20,6 +20,7 @@ use paravox_vocoder::fourier::{FourierConfig, FourierNet};
 use paravox_vocoder::stft_loss::MultiResolutionStft;
 use rand::Rng;
 
+use super::adversary;
 use super::batches::step_rng;
 use super::checkpoint::AID;
 use super::error::{Result, TrainError};
@@ -199,21 +200,16 @@ fn preset(name: &str) -> std::result::Result<FourierConfig, ConfigError> {
 
 /// Both sides of one step against the adversary, each blind to the other's weights.
 fn duel(
-    adversary: &SpectrogramDiscriminator,
+    discriminator: &SpectrogramDiscriminator,
     copy: &Tensor,
     recording: &Tensor,
 ) -> candle_core::Result<[(&'static str, f64, Tensor); 3]> {
-    let real = adversary.forward(recording)?;
-    let fake = adversary.forward(&copy.detach())?;
-    let seen = adversary.detached().forward(copy)?;
-    let mean = |losses: Vec<candle_core::Result<Tensor>>| -> candle_core::Result<Tensor> {
-        Tensor::stack(&losses.into_iter().collect::<candle_core::Result<Vec<_>>>()?, 0)?.mean_all()
-    };
-    let fooled = mean(seen.scores.iter().map(losses::lsgan_generator).collect())?;
-    let judged = real.scores.iter().zip(&fake.scores).map(|(real, fake)| losses::lsgan_discriminator(real, fake));
-    let judged = mean(judged.collect())?;
+    let real = discriminator.forward(recording)?;
+    let fake = discriminator.forward(&copy.detach())?;
+    let seen = discriminator.detached().forward(copy)?;
+    let [fooled, judged] = adversary::duel(&real.scores, &fake.scores, &seen.scores)?;
     let features = seen.features.iter().zip(&real.features).map(|(seen, real)| losses::l1(seen, &real.detach()));
-    let features = mean(features.collect())?;
+    let features = adversary::mean(features)?;
     Ok([("fooled", ADVERSARY_WEIGHT, fooled), ("features", FEATURES_WEIGHT, features), ("judged", 1.0, judged)])
 }
 

@@ -22,13 +22,11 @@ use super::error::{Result, TrainError};
 use super::options::TrainOptions;
 use super::picture;
 use super::run::{self, Loss, TrainReport, Trainer};
-use super::symbols::{GridBatch, SymbolBatch};
+use super::symbols::{GridBatch, SymbolBatch, duration_losses};
 use crate::data::{SpeechDataset, Split};
 use crate::metrics::voice::{VoiceMeans, compare_sentence};
 use crate::timeline::{HOP_LENGTH, Timeline};
 
-/// Weight of the sentence's total length among the losses: it only corrects what the median of each symbol leaves out.
-const SENTENCE_WEIGHT: f64 = 0.2;
 /// Sentences of the validation split that are looked at during training.
 const VALID_SENTENCES: usize = 24;
 /// Of these, how many are drawn.
@@ -212,7 +210,6 @@ impl Trainer for VoiceTrainer {
         let (ids, symbol_mask) = batch.symbols.tensors(device)?;
         let (index, place) = batch.grid.tensors(device)?;
         let voice = Tensor::from_vec(batch.voices, n, device)?;
-        let durations = Tensor::from_vec(batch.durations, symbol_mask.dims(), device)?;
         let on_grid = |values: Vec<f32>| Tensor::from_vec(values, (n, length), device);
         let (log_f0, voiced, mask) = (on_grid(batch.log_f0)?, on_grid(batch.voiced)?, on_grid(batch.mask)?);
         let mel = Tensor::from_vec(batch.mel, (n, length, self.config.mel.n_mels), device)?;
@@ -220,13 +217,12 @@ impl Trainer for VoiceTrainer {
         let states = self.model.encoder.forward(&ids, &symbol_mask, &mode)?;
         let log_durations = self.model.duration.forward(&states, &symbol_mask, Some(&voice), &mode)?;
         let out = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
-        let parts = [
+        let mut parts = vec![
             ("mel", 1.0, losses::masked_l1(&out.mel, &mel, &mask)?),
             ("f0", 1.0, losses::masked_l1(&out.log_f0, &log_f0, &voiced)?),
             ("voicing", 1.0, losses::voicing_cross_entropy(&out.voicing_logit, &voiced, &mask)?),
-            ("duration", 1.0, losses::duration_token_l1(&log_durations, &durations, &symbol_mask)?),
-            ("sentence", SENTENCE_WEIGHT, losses::duration_sentence_l1(&log_durations, &durations, &symbol_mask)?),
         ];
+        parts.extend(duration_losses(&log_durations, batch.durations, &symbol_mask)?);
         Loss::weighted(&parts)
     }
 

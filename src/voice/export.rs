@@ -6,7 +6,8 @@ use std::path::Path;
 
 use candle_core::Device;
 use paravox_models::aligner::{AlignerConfig, AlignerNet};
-use paravox_models::config::{LipsConfig, VoiceConfig, from_toml};
+use paravox_models::config::{LipsConfig, VoiceConfig, from_toml, to_toml};
+use paravox_models::landmark_net::{LandmarkConfig, LandmarkNet};
 use paravox_models::model::{LipsModel, VoiceModel};
 use paravox_models::params::Params;
 use paravox_models::text_encoder::{TextEncoder, TextEncoderConfig};
@@ -30,6 +31,8 @@ pub enum Nets {
     Lips,
     /// Mel spectrogram to the phoneme of each mel frame.
     Aligner,
+    /// Lip crop to the points of the mouth.
+    Landmarks,
 }
 
 /// Configuration and model of a training's folder, and the configuration of a text encoder that lips trained along.
@@ -46,7 +49,7 @@ pub fn export(nets: Nets, training: &Path, out: &Path) -> Result<()> {
         let path = training.join(name);
         std::fs::read_to_string(&path).map_err(Error::io("read", &path))
     };
-    let config = read(CONFIG_FILE)?;
+    let mut config = read(CONFIG_FILE)?;
     let params = Params::new(0, &Device::Cpu);
     let mut metadata = BTreeMap::new();
     let misfit = |error: &dyn Display| Error::package(training.join(CONFIG_FILE), one_line(error));
@@ -63,9 +66,16 @@ pub fn export(nets: Nets, training: &Path, out: &Path) -> Result<()> {
             let config: AlignerConfig = from_toml(&config).map_err(|error| misfit(&error))?;
             AlignerNet::new(&config, params.builder()).map_err(|error| misfit(&error))?;
         }
+        Nets::Landmarks => {
+            let config: LandmarkConfig = from_toml(&config).map_err(|error| misfit(&error))?;
+            LandmarkNet::new(&config, params.builder()).map_err(|error| misfit(&error))?;
+        }
         Nets::Lips => {
-            let config: LipsConfig = from_toml(&config).map_err(|error| misfit(&error))?;
-            LipsModel::new(&config, params.builder()).map_err(|error| misfit(&error))?;
+            let mut lips: LipsConfig = from_toml(&config).map_err(|error| misfit(&error))?;
+            LipsModel::new(&lips, params.builder()).map_err(|error| misfit(&error))?;
+            if lips.duration.take().is_some() {
+                config = to_toml(&lips).map_err(|error| misfit(&error))?;
+            }
             if training.join(ENCODER_FILE).exists() {
                 let text = read(ENCODER_FILE)?;
                 let config: TextEncoderConfig = from_toml(&text).map_err(|error| misfit(&error))?;
@@ -76,6 +86,10 @@ pub fn export(nets: Nets, training: &Path, out: &Path) -> Result<()> {
     }
     let model_path = training.join(MODEL_FILE);
     params.load(&model_path).map_err(|error| Error::package(&model_path, one_line(&error)))?;
+    if nets == Nets::Lips {
+        // Lips follow the voice's durations; their own serve evaluations alone.
+        params.forget("duration");
+    }
     let bytes =
         to_f16_bytes(&params, &config, metadata).map_err(|error| Error::package(&model_path, one_line(&error)))?;
     write_whole(out, &bytes)
@@ -133,4 +147,30 @@ fn write_whole(out: &Path, bytes: &[u8]) -> Result<()> {
 /// candle and TOML errors span lines.
 fn one_line(error: &dyn Display) -> String {
     error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use paravox_models::config::preset;
+
+    /// Exports lips that are a function of their seed and configuration.
+    fn exported(config: &LipsConfig) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let params = Params::new(4, &Device::Cpu);
+        LipsModel::new(config, params.builder()).unwrap();
+        params.save(&folder.path().join(MODEL_FILE)).unwrap();
+        std::fs::write(folder.path().join(CONFIG_FILE), to_toml(config).unwrap()).unwrap();
+        let out = folder.path().join("lips.safetensors");
+        export(Nets::Lips, folder.path(), &out).unwrap();
+        std::fs::read(out).unwrap()
+    }
+
+    #[test]
+    fn lips_ship_without_durations_of_their_own() {
+        let lips: LipsConfig = preset("lips-light").unwrap();
+        let voice: VoiceConfig = preset("voice-light").unwrap();
+        let with_durations = LipsConfig { duration: Some(voice.duration), ..lips.clone() };
+        assert!(exported(&with_durations) == exported(&lips));
+    }
 }

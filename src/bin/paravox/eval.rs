@@ -19,7 +19,7 @@ pub(crate) struct Eval {
 
 #[derive(Subcommand)]
 enum What {
-    /// Pictures of lips against the real ones: PSNR, SSIM, motion energy
+    /// Pictures of lips against the real ones: PSNR, SSIM, motion energy, sharpness, landmarks
     #[command(after_help = LIPS_EXAMPLES)]
     Lips(LipsArgs),
     /// Mel, F0, voicing and durations against the recorded ones
@@ -37,8 +37,11 @@ const ALIGN_EXAMPLES: &str = "Examples:
 const LIPS_EXAMPLES: &str = "Examples:
   paravox eval lips data/lips runs/lips --voice runs/voice --speakers s1
   paravox eval lips data/lips runs/lips --json --max 10 --sheet lips.png
+  paravox eval lips data/lips runs/lips --landmarks runs/landmarks --predicted-durations
 
-True durations are given, and the identity is each clip's first video frame.";
+True durations are given where --predicted-durations is not, and the identity is each clip's first video frame. Clips of
+different length are compared as far as both go. --landmarks adds figures of the mouth (LMD, closures on p, b and m, movement
+in pauses), read by a net of `paravox train landmarks`.";
 
 const VOICE_EXAMPLES: &str = "Examples:
   paravox eval voice data/speech runs/voice
@@ -62,6 +65,12 @@ struct LipsArgs {
     /// Write real and generated clips, row by row, to a PNG
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
+    /// Folder of `paravox train landmarks`, or a file of `paravox export landmarks`
+    #[arg(long, value_name = "FOLDER|FILE")]
+    landmarks: Option<PathBuf>,
+    /// Let the lips predict the durations (trained with --own-durations)
+    #[arg(long)]
+    predicted_durations: bool,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -102,6 +111,7 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
             let mut options = EvalLipsOptions::new(args.data, args.lips);
             (options.voice, options.speakers) = (args.voice, args.speakers);
             (options.max_clips, options.sheet) = (args.max, args.sheet);
+            (options.landmarks, options.predicted_durations) = (args.landmarks, args.predicted_durations);
             let report = eval_lips(&options)?;
             if args.json {
                 return write_json(&mut out, &report);

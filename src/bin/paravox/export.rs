@@ -29,6 +29,8 @@ enum What {
     Lips(NetsArgs),
     /// An aligner
     Aligner(NetsArgs),
+    /// What finds the mouth's landmarks
+    Landmarks(NetsArgs),
     /// Write the hashes of a package's files into its manifest.json
     Manifest(ManifestArgs),
 }
@@ -54,6 +56,7 @@ pub(crate) fn run(args: Export) -> anyhow::Result<()> {
         What::Vocoder(args) => export(Nets::Vocoder, &args.training, &args.out)?,
         What::Lips(args) => export(Nets::Lips, &args.training, &args.out)?,
         What::Aligner(args) => export(Nets::Aligner, &args.training, &args.out)?,
+        What::Landmarks(args) => export(Nets::Landmarks, &args.training, &args.out)?,
         What::Manifest(args) => seal(&args.package)?,
     }
     Ok(())

@@ -26,7 +26,14 @@ enum What {
     /// What finds the phonemes of a text in a recording, on aligned speech
     #[command(after_help = ALIGNER_EXAMPLES)]
     Aligner(AlignerArgs),
+    /// What finds the mouth's landmarks in a lip crop, on films with landmarks
+    #[command(after_help = LANDMARK_EXAMPLES)]
+    Landmarks(CommonArgs),
 }
+
+const LANDMARK_EXAMPLES: &str = "Examples:
+  paravox train landmarks data/lips -o runs/landmarks --minutes 10
+  paravox eval lips data/lips runs/lips --voice runs/voice --landmarks runs/landmarks";
 
 const ALIGNER_EXAMPLES: &str = "Examples:
   paravox train aligner data/speech -o runs/aligner --minutes 10
@@ -49,8 +56,11 @@ const LIPS_EXAMPLES: &str = "Examples:
   paravox train lips data/lips -o runs/lips --voice runs/voice --minutes 60
   paravox train lips data/lips -o runs/lips --minutes 60 --speakers s1,s4 --weight s4=4
   paravox train lips data/lips -o runs/lips --minutes 60 --resume
+  paravox train lips data/lips -o runs/l1 --voice runs/voice --speakers s1 --ssim-weight 0 --steps 5000
+  paravox train lips data/lips -o runs/adv --voice runs/voice --speakers s1 --adversarial 0.01 --own-durations
 
-With --voice the lips read the text encoder of that voice, which stays as it is; without, one trains along.";
+With --voice the lips read the text encoder of that voice, which stays as it is; without, one trains along.
+With --own-durations, `paravox eval lips --predicted-durations` can measure them without being told when what is said.";
 
 #[derive(Args)]
 struct VoiceArgs {
@@ -104,6 +114,18 @@ struct LipsArgs {
     /// How much more often a speaker's clips are drawn than others; may be repeated
     #[arg(long = "weight", value_name = "SPEAKER=FACTOR", value_parser = speaker_weight)]
     weights: Vec<(String, f64)>,
+    /// Weight of 1 - SSIM beside L1; 0: L1 alone [default: 0.3]
+    #[arg(long, value_name = "WEIGHT")]
+    ssim_weight: Option<f64>,
+    /// Let a discriminator train along, with this weight of what it says beside L1
+    #[arg(long, value_name = "WEIGHT")]
+    adversarial: Option<f64>,
+    /// Preset of the discriminator [default: discriminator-light]
+    #[arg(long, value_name = "NAME", requires = "adversarial")]
+    discriminator: Option<String>,
+    /// Learn durations too, which no voice is needed for
+    #[arg(long)]
+    own_durations: bool,
 }
 
 fn speaker_weight(text: &str) -> Result<(String, f64), String> {
@@ -209,6 +231,11 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             args.common.apply(&mut options.common)?;
             train::train_aligner(&options)?
         }
+        What::Landmarks(args) => {
+            let mut options = train::LandmarkOptions::default();
+            args.apply(&mut options.common)?;
+            train::train_landmarks(&options)?
+        }
         What::Lips(args) => {
             let mut options = train::LipsOptions::default();
             set(&mut options.encoder_preset, args.encoder_preset);
@@ -216,6 +243,10 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             options.voice = args.voice;
             options.speakers = args.speakers;
             options.speaker_weights = args.weights;
+            set(&mut options.ssim_weight, args.ssim_weight);
+            set(&mut options.adversarial_weight, args.adversarial);
+            set(&mut options.discriminator, args.discriminator);
+            options.own_durations = args.own_durations;
             args.common.apply(&mut options.common)?;
             train::train_lips(&options)?
         }
