@@ -11,7 +11,7 @@ use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 7] = [
+const PRESETS: [(&str, &str); 8] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
@@ -19,6 +19,7 @@ const PRESETS: [(&str, &str); 7] = [
     ("aligner-light", include_str!("../configs/aligner-light.toml")),
     ("discriminator-light", include_str!("../configs/discriminator-light.toml")),
     ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
+    ("reader-light", include_str!("../configs/reader-light.toml")),
 ];
 
 /// The nets of a voice.

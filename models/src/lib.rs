@@ -8,6 +8,7 @@
 //! | [`mel_decoder`] | states to mel, F0 and voicing |
 //! | [`identity_encoder`], [`motion_decoder`], [`image_decoder`] | states and an image of a person to images of lips |
 //! | [`aligner`] | mel to the phoneme of each mel frame |
+//! | [`lip_reader`] | lips to the phonemes that they show |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
 //! | [`losses`], [`discriminator`] | what they are trained on |
@@ -25,6 +26,7 @@ pub mod identity_encoder;
 pub mod image_decoder;
 pub mod layers;
 pub mod length_regulator;
+pub mod lip_reader;
 pub mod losses;
 pub mod mel_decoder;
 pub mod mode;

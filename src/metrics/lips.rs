@@ -15,11 +15,13 @@ use serde::Serialize;
 
 use super::motion_energy::MotionEnergy;
 use super::psnr::Psnr;
+use super::reading::ReadingMetrics;
 use super::ssim::Ssim;
 use super::{ClipPair, Figure, Metric};
 use crate::data::lips::LipsMeta;
 use crate::data::{LipsDataset, Split};
 use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
+use crate::reader::Reader;
 use crate::timeline::Place;
 use crate::train::checkpoint::{CONFIG, assign, load_model};
 use crate::train::lips_corpus::{
@@ -146,7 +148,9 @@ pub(crate) fn compare_clips(
     dataset: &LipsDataset,
     clips: &[usize],
     sheet: Option<&Path>,
+    reader: Option<Reader>,
 ) -> Result<LipsReport> {
+    let mut reading = reader.map(ReadingMetrics::new);
     let size = (CROP_WIDTH, CROP_HEIGHT);
     let mut overall = ClipMetrics::new();
     let mut speakers: Vec<(String, ClipMetrics)> = Vec::new();
@@ -161,6 +165,9 @@ pub(crate) fn compare_clips(
         video_frames += meta.n_video_frames;
         let pair = ClipPair { size, generated: &generated, real };
         overall.update(&pair);
+        if let Some(reading) = &mut reading {
+            reading.update(&pair, &meta.symbols)?;
+        }
         let known = speakers.iter().position(|(name, _)| *name == meta.speaker).unwrap_or_else(|| {
             speakers.push((meta.speaker.clone(), ClipMetrics::new()));
             speakers.len() - 1
@@ -181,7 +188,7 @@ pub(crate) fn compare_clips(
         clips: clips.len(),
         video_frames,
         video_frames_per_second: video_frames as f64 / f64::max(seconds, 1e-9),
-        figures: overall.figures(),
+        figures: [overall.figures(), reading.map_or_else(Vec::new, |reading| reading.figures())].concat(),
         speakers: speakers
             .into_iter()
             .map(|(speaker, mut metrics)| SpeakerFigures { speaker, figures: metrics.figures() })
@@ -205,12 +212,22 @@ pub struct EvalLipsOptions {
     pub max_clips: Option<usize>,
     /// Where to write a contact sheet of real and generated clips, row by row, as PNG.
     pub sheet: Option<PathBuf>,
+    /// Folder of a trained lip reader, whose figures then join the others; `None`: they are left out.
+    pub reader: Option<PathBuf>,
 }
 
 impl EvalLipsOptions {
     /// All test clips of a corpus.
     pub fn new(data: impl Into<PathBuf>, lips: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), lips: lips.into(), voice: None, speakers: Vec::new(), max_clips: None, sheet: None }
+        Self {
+            data: data.into(),
+            lips: lips.into(),
+            voice: None,
+            speakers: Vec::new(),
+            max_clips: None,
+            sheet: None,
+            reader: None,
+        }
     }
 }
 
@@ -253,5 +270,6 @@ pub fn eval_lips(options: &EvalLipsOptions) -> Result<LipsReport> {
     if clips.is_empty() {
         return Err(TrainError::Data(format!("{}: no test clip of these speakers", options.data.display())));
     }
-    compare_clips(&nets, &dataset, &clips, options.sheet.as_deref())
+    let reader = options.reader.as_deref().map(Reader::open).transpose()?;
+    compare_clips(&nets, &dataset, &clips, options.sheet.as_deref(), reader)
 }

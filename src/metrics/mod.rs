@@ -3,14 +3,19 @@
 //! | module | role |
 //! |---|---|
 //! | [`psnr`], [`ssim`], [`motion_energy`] | how close and how lively a generated lip clip is |
+//! | [`reading`], [`frechet`] | what a lip reader makes of generated clips |
 //! | [`lips`] | whole clips from trained lips, and these figures of them |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
 //! | [`align`] | how close found word times are to given ones |
+//! | [`reader`] | how well a lip reader reads real clips, and finds times in them |
 
 pub mod align;
+pub mod frechet;
 pub mod lips;
 pub mod motion_energy;
 pub mod psnr;
+pub mod reader;
+pub mod reading;
 pub mod ssim;
 pub mod voice;
 
@@ -18,6 +23,7 @@ use serde::Serialize;
 
 pub use align::{AlignReport, EvalAlignOptions, eval_align};
 pub use lips::{EvalLipsOptions, LipsReport, SpeakerFigures, eval_lips};
+pub use reader::{EvalReaderOptions, ReaderReport, align_lips, eval_reader};
 pub use voice::{EvalVoiceOptions, VoiceReport, eval_voice};
 
 /// A figure that is gathered over many inputs.

@@ -183,7 +183,7 @@ impl Trainer for LipsTrainer {
             return Ok(vec![("psnr", f64::NAN), ("ssim", f64::NAN), ("motion_energy", f64::NAN)]);
         }
         let sheet = folder.join("real-over-generated.png");
-        let report = compare_clips(&self.nets, &self.clips.dataset, &self.watched, Some(&sheet))?;
+        let report = compare_clips(&self.nets, &self.clips.dataset, &self.watched, Some(&sheet), None)?;
         Ok(report.figures.iter().map(|figure| (figure.name, figure.value)).collect())
     }
 }

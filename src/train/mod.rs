@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
-//! | `voice`, `vocoder`, `lips`, `aligner` | the trainers |
+//! | `voice`, `vocoder`, `lips`, `aligner`, `reader` | the trainers |
 //! | `liven` | gives lips back the movement that training took |
 //! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus` | their parts |
 //!
@@ -24,6 +24,7 @@ mod optimiser;
 mod options;
 pub(crate) mod picture;
 mod predicted_mel;
+mod reader;
 mod run;
 mod schedule;
 mod start;
@@ -37,6 +38,7 @@ pub use error::{Result, TrainError};
 pub use lips::{LipsOptions, train_lips};
 pub use liven::{LivenOptions, liven};
 pub use options::TrainOptions;
+pub use reader::{ReaderOptions, train_reader};
 pub use run::TrainReport;
 pub use schedule::Schedule;
 pub use vocoder::{VocoderOptions, train_vocoder};

@@ -26,7 +26,15 @@ enum What {
     /// What finds the phonemes of a text in a recording, on aligned speech
     #[command(after_help = ALIGNER_EXAMPLES)]
     Aligner(AlignerArgs),
+    /// What reads phonemes off lips, on films of speakers and their texts, without times
+    #[command(after_help = READER_EXAMPLES)]
+    Reader(ReaderArgs),
 }
+
+const READER_EXAMPLES: &str = "Examples:
+  paravox train reader data/lips -o runs/reader --minutes 60
+  paravox train reader data/lips -o runs/reader --minutes 60 --speakers s1
+  paravox eval reader data/lips runs/reader --speakers s1";
 
 const ALIGNER_EXAMPLES: &str = "Examples:
   paravox train aligner data/speech -o runs/aligner --minutes 10
@@ -83,6 +91,15 @@ struct AlignerArgs {
     /// Mel frames of each sentence in a step
     #[arg(long, value_name = "N")]
     mel_frames: Option<usize>,
+}
+
+#[derive(Args)]
+struct ReaderArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Speakers to train on, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
 }
 
 #[derive(Args)]
@@ -208,6 +225,12 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             set(&mut options.mel_frames, args.mel_frames);
             args.common.apply(&mut options.common)?;
             train::train_aligner(&options)?
+        }
+        What::Reader(args) => {
+            let mut options = train::ReaderOptions::default();
+            options.speakers = args.speakers;
+            args.common.apply(&mut options.common)?;
+            train::train_reader(&options)?
         }
         What::Lips(args) => {
             let mut options = train::LipsOptions::default();
