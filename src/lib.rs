@@ -10,6 +10,8 @@ pub mod face;
 pub mod metrics;
 #[cfg(feature = "playback")]
 pub mod playback;
+#[cfg(feature = "train")]
+pub mod reader;
 pub mod sink;
 pub mod text;
 pub mod timeline;

@@ -48,7 +48,7 @@ fn sub_commands_exist() {
 }
 
 /// Commands that work on corpora have no voice to refuse: their options are read as far as their help.
-const ON_CORPORA: [&str; 4] = ["train", "prepare", "eval", "export"];
+const ON_CORPORA: [&str; 5] = ["train", "prepare", "align", "eval", "export"];
 
 /// Commands are parsed with an option that ends the run after the command line is understood.
 #[test]

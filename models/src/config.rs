@@ -11,7 +11,7 @@ use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 8] = [
+const PRESETS: [(&str, &str); 9] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
@@ -20,6 +20,7 @@ const PRESETS: [(&str, &str); 8] = [
     ("discriminator-light", include_str!("../configs/discriminator-light.toml")),
     ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
     ("landmarks-light", include_str!("../configs/landmarks-light.toml")),
+    ("reader-light", include_str!("../configs/reader-light.toml")),
 ];
 
 /// The nets of a voice.

@@ -9,6 +9,7 @@
 //! | [`identity_encoder`], [`motion_decoder`], [`image_decoder`] | states and an image of a person to images of lips |
 //! | [`aligner`] | mel to the phoneme of each mel frame |
 //! | [`landmark_net`] | a lip crop to the points of the mouth |
+//! | [`lip_reader`] | lips to the phonemes that they show |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
 //! | [`losses`], [`discriminator`] | what they are trained on |
@@ -27,6 +28,7 @@ pub mod image_decoder;
 pub mod landmark_net;
 pub mod layers;
 pub mod length_regulator;
+pub mod lip_reader;
 pub mod losses;
 pub mod mel_decoder;
 pub mod mode;

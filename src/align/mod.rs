@@ -6,7 +6,7 @@
 //! becomes a symbol.
 
 mod features;
-mod search;
+pub(crate) mod search;
 
 use std::path::Path;
 

@@ -16,15 +16,15 @@ const SPREAD: f64 = 0.5;
 
 /// One state of the sequence.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Column of the scores that it is measured by.
-    pub(super) class: usize,
+    pub(crate) class: usize,
     /// Fewest mel frames that it lasts if it is there; 0 for one that may be absent at no cost.
-    pub(super) least: usize,
+    pub(crate) least: usize,
     /// Its usual length; `None` where every length is as good as any other.
-    pub(super) usual: Option<f32>,
+    pub(crate) usual: Option<f32>,
     /// What it costs that it is there; `None` for one that has to be.
-    pub(super) cost: Option<f32>,
+    pub(crate) cost: Option<f32>,
 }
 
 impl State {
@@ -47,7 +47,7 @@ impl State {
 /// `None` where the states cannot fill just as many mel frames.
 ///
 /// `score(t, class)` says how well mel frame `t` fits a class; finite.
-pub(super) fn best_lengths(
+pub(crate) fn best_lengths(
     states: &[State],
     mel_frames: usize,
     score: impl Fn(usize, usize) -> f32,

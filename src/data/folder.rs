@@ -182,6 +182,7 @@ impl Growing {
     /// Opens `dir/name` and drops what is beyond its first `bytes` bytes.
     fn open(dir: &Path, name: &str, bytes: u64) -> Result<Self> {
         let path = dir.join(name);
+        check_unshared(&path)?;
         let open = || -> std::io::Result<File> {
             let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
             file.set_len(bytes)?;
@@ -275,16 +276,61 @@ impl<L: Layout> Writer<L> {
             index_sha256: hex(&self.index_hash.finalize()),
             bytes,
         };
-        let path = self.dir.join(MANIFEST);
-        let write = || -> std::io::Result<()> {
-            let partial = path.with_extension("json.partial");
-            let mut file = File::create(&partial)?;
-            serde_json::to_writer_pretty(&mut file, &manifest)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            std::fs::rename(&partial, &path)?;
-            Ok(())
-        };
-        write().map_err(DataError::io(&path))
+        write_manifest(&self.dir, &manifest)
     }
+}
+
+fn write_manifest<G: Serialize>(dir: &Path, manifest: &Manifest<G>) -> Result<()> {
+    let path = dir.join(MANIFEST);
+    let write = || -> std::io::Result<()> {
+        let partial = path.with_extension("json.partial");
+        let mut file = File::create(&partial)?;
+        serde_json::to_writer_pretty(&mut file, manifest)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        std::fs::rename(&partial, &path)?;
+        Ok(())
+    };
+    write().map_err(DataError::io(&path))
+}
+
+/// Writes a dataset into `to` that has `rows` for its index and the arrays of the dataset in `from`: the same files under a
+/// second name, or copies where the system has no such names. Files of two names are not written to.
+pub(super) fn share<L: Layout>(from: &Path, to: &Path, rows: &[L::Row]) -> Result<()> {
+    if to.join(MANIFEST).exists() {
+        return Err(DataError::Exists { path: to.to_path_buf() });
+    }
+    let mut manifest = read_manifest::<L>(from)?;
+    std::fs::create_dir_all(to).map_err(DataError::io(to))?;
+    for name in L::ARRAYS {
+        let (source, path) = (from.join(name), to.join(name));
+        if path.exists() {
+            std::fs::remove_file(&path).map_err(DataError::io(&path))?;
+        }
+        if !(cfg!(unix) && std::fs::hard_link(&source, &path).is_ok()) {
+            std::fs::copy(&source, &path).map_err(DataError::io(&path))?;
+        }
+    }
+    let mut index = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut index, row).map_err(|e| DataError::io(to)(e.into()))?;
+        index.push(b'\n');
+    }
+    let path = to.join(INDEX);
+    std::fs::write(&path, &index).map_err(DataError::io(&path))?;
+    manifest.items = rows.len();
+    manifest.index_sha256 = hex(&Sha256::digest(&index));
+    manifest.bytes.insert(INDEX.to_string(), index.len() as u64);
+    write_manifest(to, &manifest)
+}
+
+/// Refuses a file that a second dataset holds by a name of its own.
+#[cfg_attr(not(unix), allow(unused_variables, reason = "only Unix tells how many names a file has"))]
+fn check_unshared(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    if std::fs::metadata(path).is_ok_and(|meta| std::os::unix::fs::MetadataExt::nlink(&meta) > 1) {
+        let why = "this dataset shares its arrays with another one: choose another folder".into();
+        return Err(DataError::Corpus { why, path: path.to_path_buf() });
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Layout, Reader, Writer};
+use super::folder::{self, Layout, Reader, Writer};
 use super::{DataError, Result, Split, pack_symbols, unpack_symbols};
 use crate::face::{Affine, CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::text::Symbol;
@@ -238,6 +238,17 @@ impl LipsDataset {
     }
 }
 
+/// Writes the dataset in `from` into `to` with other times, one list for each clip; both share their arrays.
+pub(crate) fn retime(from: &Path, to: &Path, times: Vec<Vec<f32>>) -> Result<()> {
+    let mut rows = Reader::<LipsLayout>::open(from)?.rows;
+    for (row, times) in rows.iter_mut().zip(times) {
+        let id = format!("{}/{}", row.speaker, row.clip);
+        check_times(row.symbols.len(), &times, row.fps).map_err(|why| DataError::item(&id, format!("it {why}")))?;
+        row.boundaries_s = times;
+    }
+    folder::share::<LipsLayout>(from, to, &rows)
+}
+
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
 }
@@ -398,5 +409,32 @@ mod tests {
         let error = LipsDataset::open(dir.path()).err().unwrap().to_string();
         assert!(error.contains("pixels.u8 holds 38400 of 76800 bytes"), "{error}");
         assert!(matches!(LipsDataset::open(dir.path().join("none")), Err(DataError::NotADataset { .. })));
+    }
+
+    #[test]
+    fn a_dataset_with_other_times_shares_the_films_and_neither_can_grow() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+        let pixels: Vec<u8> = (0..3 * CROP_BYTES).map(|k| (k * 31 % 251) as u8).collect();
+        let items = [item("one", &pixels, true), item("two", &pixels[CROP_BYTES..], false)];
+        let mut writer = LipsWriter::open(&first, false).unwrap();
+        items.iter().for_each(|item| writer.push(item).unwrap());
+        writer.finish().unwrap();
+        let times = [vec![0.0, 0.04, 0.12], vec![0.0, 0.08, 0.08]];
+        assert!(matches!(retime(&first, &second, vec![vec![0.0]]), Err(DataError::Item { .. })));
+        retime(&first, &second, times.to_vec()).unwrap();
+
+        let data = LipsDataset::open(&second).unwrap();
+        for (i, (item, times)) in items.iter().zip(times).enumerate() {
+            assert_eq!(data.get(i), LipsItem { boundaries_s: times, ..item.clone() });
+        }
+        assert!(matches!(retime(&first, &second, Vec::new()), Err(DataError::Exists { .. })));
+        if cfg!(unix) {
+            for folder in [&first, &second] {
+                let error = LipsWriter::open(folder, true).err().unwrap().to_string();
+                assert!(error.contains("shares its arrays"), "{error}");
+            }
+        }
+        assert_eq!(LipsDataset::open(&first).unwrap().get(1), items[1]);
     }
 }

@@ -1,6 +1,6 @@
 //! Errors of predicted durations: of each symbol, and of whole clips in video frames.
 
-use super::{Mean, Metric};
+use super::{ClipPair, Mean, Metric};
 use crate::timeline::Timeline;
 
 /// When a clip says what, as predicted and as recorded.
@@ -10,8 +10,6 @@ pub struct ClockPair<'a> {
     pub predicted: &'a Timeline,
     /// The same symbols' true times.
     pub real: &'a Timeline,
-    /// How many video frames the clip has, as predicted and in truth.
-    pub video_frames: (usize, usize),
 }
 
 /// Mean absolute error of the symbols' durations.
@@ -50,7 +48,7 @@ impl Metric<ClockPair<'_>> for DurationError {
     }
 }
 
-impl Metric<ClockPair<'_>> for LengthError {
+impl Metric<ClipPair<'_>> for LengthError {
     fn name(&self) -> &'static str {
         "length_error"
     }
@@ -63,9 +61,9 @@ impl Metric<ClockPair<'_>> for LengthError {
         false
     }
 
-    fn update(&mut self, clocks: &ClockPair<'_>) {
-        let (predicted, real) = clocks.video_frames;
-        self.0.add(predicted.abs_diff(real) as f64);
+    fn update(&mut self, clips: &ClipPair<'_>) {
+        let bytes = clips.video_frame_bytes().max(1);
+        self.0.add((clips.generated.len() / bytes).abs_diff(clips.real.len() / bytes) as f64);
     }
 
     fn value(&self) -> Option<f64> {
@@ -84,9 +82,9 @@ mod tests {
         let real = Timeline::from_seconds(&[0.0, 0.075, 0.125, 0.175]).unwrap();
         let (mut duration, mut length) = (DurationError::default(), LengthError::default());
         for video_frames in [(5, 4), (4, 7)] {
-            let clocks = ClockPair { predicted: &predicted, real: &real, video_frames };
-            duration.update(&clocks);
-            length.update(&clocks);
+            duration.update(&ClockPair { predicted: &predicted, real: &real });
+            let [generated, real] = [vec![0; 3 * video_frames.0], vec![0; 3 * video_frames.1]];
+            length.update(&ClipPair { size: (1, 1), generated: &generated, real: &real });
         }
         assert!((duration.value().unwrap() - 25.0).abs() < 1e-9);
         assert_eq!(length.value(), Some(2.0));

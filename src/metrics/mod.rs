@@ -6,18 +6,24 @@
 //! | [`sharpness`] | how much fine detail the mouth has |
 //! | [`landmarks`], [`lmd`], [`closure`] | where the lips are, how far that is from the real ones, and whether they close |
 //! | [`durations`] | errors of durations that lips predict on their own |
-//! | [`lips`] | whole clips from trained lips, and these figures of them |
+//! | [`reading`], [`frechet`] | what a lip reader makes of generated clips |
+//! | [`clips`], [`lips`] | whole clips from trained lips, and these figures of them |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
 //! | [`align`] | how close found word times are to given ones |
+//! | [`reader`] | how well a lip reader reads real clips, and finds times in them |
 
 pub mod align;
+pub mod clips;
 pub mod closure;
 pub mod durations;
+pub mod frechet;
 pub mod landmarks;
 pub mod lips;
 pub mod lmd;
 pub mod motion_energy;
 pub mod psnr;
+pub mod reader;
+pub mod reading;
 pub mod sharpness;
 pub mod ssim;
 pub mod voice;
@@ -25,7 +31,9 @@ pub mod voice;
 use serde::Serialize;
 
 pub use align::{AlignReport, EvalAlignOptions, eval_align};
-pub use lips::{EvalLipsOptions, LipsReport, SpeakerFigures, eval_lips};
+pub use clips::{LipsReport, SpeakerFigures};
+pub use lips::{EvalLipsOptions, eval_lips};
+pub use reader::{EvalReaderOptions, ReaderReport, align_lips, eval_reader};
 pub use voice::{EvalVoiceOptions, VoiceReport, eval_voice};
 
 /// A figure that is gathered over many inputs.

@@ -32,7 +32,8 @@ use super::run::{self, Loss, TrainReport, Trainer};
 use super::symbols::duration_losses;
 use crate::data::Split;
 use crate::face::{CROP_HEIGHT, CROP_WIDTH};
-use crate::metrics::lips::{Comparison, ENCODER_CONFIG, LipsNets, compare_clips, load_encoder};
+use crate::metrics::clips::{Aids, compare};
+use crate::metrics::lips::{ENCODER_CONFIG, LipsNets, load_encoder};
 
 /// Path of the adversary's parameters among the aids, and the part of the learning rate that it learns at (ParaLip: 1e-4
 /// beside 1e-3).
@@ -244,8 +245,9 @@ impl Trainer for LipsTrainer {
             return Ok(vec![("psnr", f64::NAN), ("ssim", f64::NAN), ("motion_energy", f64::NAN)]);
         }
         let sheet = folder.join("real-over-generated.png");
-        let comparison = Comparison { sheet: Some(&sheet), ..Comparison::default() };
-        let report = compare_clips(&self.nets, &self.clips.dataset, &self.watched, &comparison)?;
+        let aids = Aids { sheet: Some(&sheet), ..Aids::default() };
+        let dataset = &self.clips.dataset;
+        let report = compare(dataset, &self.watched, aids, |i| self.nets.clip(dataset, i, false))?;
         Ok(report.figures.iter().map(|figure| (figure.name, figure.value)).collect())
     }
 }

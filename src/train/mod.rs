@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
-//! | `voice`, `vocoder`, `lips`, `aligner`, `landmarks` | the trainers |
+//! | `voice`, `vocoder`, `lips`, `aligner`, `landmarks`, `reader` | the trainers |
 //! | `liven` | gives lips back the movement that training took |
 //! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus`, `adversary` | their parts |
 //!
@@ -26,6 +26,7 @@ mod optimiser;
 mod options;
 pub(crate) mod picture;
 mod predicted_mel;
+mod reader;
 mod run;
 mod schedule;
 pub(crate) mod start;
@@ -40,6 +41,7 @@ pub use landmarks::{LandmarkOptions, train_landmarks};
 pub use lips::{LipsOptions, train_lips};
 pub use liven::{LivenOptions, liven};
 pub use options::TrainOptions;
+pub use reader::{ReaderOptions, train_reader};
 pub use run::TrainReport;
 pub use schedule::Schedule;
 pub use vocoder::{VocoderOptions, train_vocoder};

@@ -74,7 +74,7 @@ pub(crate) fn config<C: serde::de::DeserializeOwned>(
 pub(crate) trait Trainer {
     /// What one step works on.
     type Batch: Send + 'static;
-    /// `voice`, `vocoder`, `lips`, `aligner`.
+    /// `voice`, `vocoder`, `lips`, `aligner`, `reader`.
     const KIND: &'static str;
 
     /// The parameters that the optimiser changes, sorted by name.

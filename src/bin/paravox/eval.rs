@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use paravox::metrics::Figure;
 use paravox::metrics::align::{EvalAlignOptions, eval_align};
 use paravox::metrics::lips::{EvalLipsOptions, eval_lips};
+use paravox::metrics::reader::{EvalReaderOptions, eval_reader};
 use paravox::metrics::voice::{EvalVoiceOptions, eval_voice};
 use serde::Serialize;
 
@@ -28,7 +29,16 @@ enum What {
     /// Word times that the aligner finds against GRID's own (needs the program ffmpeg)
     #[command(after_help = ALIGN_EXAMPLES)]
     Align(AlignArgs),
+    /// Phonemes that a lip reader reads, and the times that it finds without sound
+    #[command(after_help = READER_EXAMPLES)]
+    Reader(ReaderArgs),
 }
+
+const READER_EXAMPLES: &str = "Examples:
+  paravox eval reader data/lips runs/reader --speakers s1
+  paravox eval reader data/lips runs/reader --json --max 10
+
+Times are compared with those that the corpus has from sound.";
 
 const ALIGN_EXAMPLES: &str = "Examples:
   paravox eval align grid runs/aligner
@@ -71,6 +81,26 @@ struct LipsArgs {
     /// Let the lips predict the durations (trained with --own-durations)
     #[arg(long)]
     predicted_durations: bool,
+    /// Folder of `paravox train reader`: how well the lips can be read, and how alike they are to a reader
+    #[arg(long, value_name = "FOLDER")]
+    reader: Option<PathBuf>,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct ReaderArgs {
+    /// Folder that `paravox prepare lips` wrote
+    data: PathBuf,
+    /// Folder of the training
+    reader: PathBuf,
+    /// Speakers to measure, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
+    /// At most this many clips
+    #[arg(long, value_name = "N")]
+    max: Option<usize>,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -110,7 +140,7 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
         What::Lips(args) => {
             let mut options = EvalLipsOptions::new(args.data, args.lips);
             (options.voice, options.speakers) = (args.voice, args.speakers);
-            (options.max_clips, options.sheet) = (args.max, args.sheet);
+            (options.max_clips, options.sheet, options.reader) = (args.max, args.sheet, args.reader);
             (options.landmarks, options.predicted_durations) = (args.landmarks, args.predicted_durations);
             let report = eval_lips(&options)?;
             if args.json {
@@ -123,6 +153,16 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
                 writeln!(out, "{}", speaker.speaker)?;
                 write_figures(&mut out, &speaker.figures)?;
             }
+        }
+        What::Reader(args) => {
+            let mut options = EvalReaderOptions::new(args.data, args.reader);
+            (options.speakers, options.max_clips) = (args.speakers, args.max);
+            let report = eval_reader(&options)?;
+            if args.json {
+                return write_json(&mut out, &report);
+            }
+            writeln!(out, "{} clips, {} phonemes, {} words", report.clips, report.phonemes, report.words)?;
+            write_figures(&mut out, &report.figures)?;
         }
         What::Voice(args) => {
             let mut options = EvalVoiceOptions::new(args.data, args.voice);

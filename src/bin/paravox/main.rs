@@ -2,6 +2,8 @@
 //!
 //! Exit status: 0 done, 2 wrong usage, 1 failed. Every failure is one line on stderr that says what to do.
 
+#[cfg(feature = "train")]
+mod align;
 mod bench;
 #[cfg(feature = "train")]
 mod eval;
@@ -60,6 +62,9 @@ enum Command {
     /// Lips that move as far as the real ones
     #[cfg(feature = "train")]
     Liven(liven::Liven),
+    /// Times of symbols in films of lips, without sound
+    #[cfg(feature = "train")]
+    Align(align::Align),
     /// Figures on a test split
     #[cfg(feature = "train")]
     Eval(eval::Eval),
@@ -104,6 +109,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args),
         #[cfg(feature = "train")]
         Command::Liven(args) => liven::run(args),
+        #[cfg(feature = "train")]
+        Command::Align(args) => align::run(args),
         #[cfg(feature = "train")]
         Command::Eval(args) => eval::run(args),
         #[cfg(feature = "train")]

@@ -29,11 +29,19 @@ enum What {
     /// What finds the mouth's landmarks in a lip crop, on films with landmarks
     #[command(after_help = LANDMARK_EXAMPLES)]
     Landmarks(CommonArgs),
+    /// What reads phonemes off lips, on films of speakers and their texts, without times
+    #[command(after_help = READER_EXAMPLES)]
+    Reader(ReaderArgs),
 }
 
 const LANDMARK_EXAMPLES: &str = "Examples:
   paravox train landmarks data/lips -o runs/landmarks --minutes 10
   paravox eval lips data/lips runs/lips --voice runs/voice --landmarks runs/landmarks";
+
+const READER_EXAMPLES: &str = "Examples:
+  paravox train reader data/lips -o runs/reader --minutes 60
+  paravox train reader data/lips -o runs/reader --minutes 60 --speakers s1
+  paravox eval reader data/lips runs/reader --speakers s1";
 
 const ALIGNER_EXAMPLES: &str = "Examples:
   paravox train aligner data/speech -o runs/aligner --minutes 10
@@ -93,6 +101,15 @@ struct AlignerArgs {
     /// Mel frames of each sentence in a step
     #[arg(long, value_name = "N")]
     mel_frames: Option<usize>,
+}
+
+#[derive(Args)]
+struct ReaderArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Speakers to train on, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
 }
 
 #[derive(Args)]
@@ -235,6 +252,12 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             let mut options = train::LandmarkOptions::default();
             args.apply(&mut options.common)?;
             train::train_landmarks(&options)?
+        }
+        What::Reader(args) => {
+            let mut options = train::ReaderOptions::default();
+            options.speakers = args.speakers;
+            args.common.apply(&mut options.common)?;
+            train::train_reader(&options)?
         }
         What::Lips(args) => {
             let mut options = train::LipsOptions::default();

@@ -1,0 +1,313 @@
+//! Training of the lip reader: the phonemes of films, from films whose text is known. Times are not used.
+//!
+//! There is little film of each speaker, so it is shown in many ways: mirrored, moved, with video frames lost, repeated and
+//! held. Brightness and contrast need no variants, as views are normalised.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor, Var};
+use paravox_models::config;
+use paravox_models::lip_reader::{LipReader, LipReaderConfig, VIEW_HEIGHT, VIEW_WIDTH};
+use paravox_models::losses::{ctc, ctc_least_steps};
+use paravox_models::mode::{DropoutRng, Mode};
+use paravox_models::params::Params;
+use rand::Rng;
+
+use super::batches::step_rng;
+use super::error::{Result, TrainError};
+use super::lips_corpus::choose;
+use super::options::TrainOptions;
+use super::run::{self, Loss, TrainReport, Trainer};
+use crate::data::{LipsDataset, Split};
+use crate::metrics::reader::measure;
+use crate::reader::view::{Look, VIEW_PIXELS, views};
+use crate::reader::{self, Reader, labels};
+
+/// Test clips that are watched during training; nothing is chosen by them.
+const WATCHED_CLIPS: usize = 40;
+/// Crop pixels that a film is moved by at most.
+const SHIFT: std::ops::RangeInclusive<i32> = -8..=8;
+/// How often a video frame is lost, and how often shown twice.
+const JITTER: f64 = 0.04;
+/// Longest stretch of video frames that stands still.
+const HELD: usize = 8;
+/// The class of silence.
+const BLANK: u32 = 0;
+
+/// Options of [`train_reader`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReaderOptions {
+    /// Preset `reader-light`, 8 clips a batch, AdamW 2e-3.
+    pub common: TrainOptions,
+    /// Speakers to train on; empty: all.
+    pub speakers: Vec<String>,
+}
+
+impl Default for ReaderOptions {
+    fn default() -> Self {
+        let common = TrainOptions { clip_norm: 5.0, ..TrainOptions::recipe("reader-light", 8, 2e-3) };
+        Self { common, speakers: Vec::new() }
+    }
+}
+
+/// Trains a lip reader on a prepared corpus of clips.
+///
+/// # Errors
+/// [`TrainError`]: unusable options or corpus, a checkpoint that does not fit, a full disk, divergence.
+pub fn train_reader(options: &ReaderOptions) -> Result<TrainReport> {
+    let common = &options.common;
+    common.check()?;
+    common.set_threads();
+    let config: LipReaderConfig = run::config(common, ReaderTrainer::KIND, config::preset)?;
+    reader::check(&config).map_err(TrainError::Options)?;
+    let films = Arc::new(Films::open(&common.data, &options.speakers, config.steps)?);
+    let trainer = ReaderTrainer::new(config, common.seed, films.clone())?;
+    let (seed, batch) = (common.seed, common.batch);
+    run::run(&trainer, common, move |step| Ok(films.batch(seed, step, batch)))
+}
+
+/// The clips to read.
+struct Films {
+    dataset: LipsDataset,
+    train: Vec<usize>,
+    watched: Vec<usize>,
+    /// Steps of the net for each video frame.
+    steps: usize,
+}
+
+impl Films {
+    fn open(folder: &Path, speakers: &[String], steps: usize) -> Result<Self> {
+        let dataset = LipsDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+        if let Some(name) = speakers.iter().find(|name| (0..dataset.len()).all(|i| dataset.meta(i).speaker != **name)) {
+            return Err(TrainError::Options(format!("{}: no speaker {name}", folder.display())));
+        }
+        let fits = |&i: &usize| {
+            let (meta, labels) = (dataset.meta(i), labels(&dataset.meta(i).symbols));
+            !labels.is_empty() && ctc_least_steps(&labels) <= meta.n_video_frames * steps
+        };
+        let train: Vec<usize> = choose(&dataset, Split::Train, speakers).into_iter().filter(fits).collect();
+        if train.is_empty() {
+            return Err(TrainError::Data(format!("{}: no training clip of these speakers", folder.display())));
+        }
+        let test: Vec<usize> = choose(&dataset, Split::Test, speakers).into_iter().filter(fits).collect();
+        let watched = test.iter().step_by(test.len().div_ceil(WATCHED_CLIPS).max(1)).copied().collect();
+        Ok(Self { dataset, train, watched, steps })
+    }
+
+    fn batch(&self, seed: u64, step: u64, n: usize) -> ReaderBatch {
+        let mut rng = step_rng(seed, step);
+        let films: Vec<(Vec<f32>, Vec<u32>)> = (0..n)
+            .map(|_| {
+                let i = self.train[rng.random_range(0..self.train.len())];
+                let labels = labels(&self.dataset.meta(i).symbols);
+                let length = self.dataset.meta(i).n_video_frames;
+                let mut order = order(length, &mut rng);
+                if order.len() * self.steps < ctc_least_steps(&labels) {
+                    order = (0..length).collect();
+                }
+                let shift = [rng.random_range(SHIFT), rng.random_range(SHIFT)];
+                let look = Look { mirrored: rng.random(), shift };
+                (views(self.dataset.pixels(i), order.into_iter(), look), labels)
+            })
+            .collect();
+        let length = films.iter().map(|film| film.0.len() / VIEW_PIXELS).max().unwrap_or(0);
+        let mut batch = ReaderBatch { length, ..ReaderBatch::default() };
+        for (mut views, labels) in films {
+            batch.lengths.push(views.len() / VIEW_PIXELS);
+            batch.labels.push(labels);
+            views.resize(length * VIEW_PIXELS, 0.0);
+            batch.views.extend(views);
+        }
+        batch
+    }
+}
+
+/// The video frames of a film in the order in which they are shown: some lost, some twice, a stretch held.
+fn order(length: usize, rng: &mut impl Rng) -> Vec<usize> {
+    let mut order = Vec::with_capacity(length + length / 8);
+    for k in 0..length {
+        let chance: f64 = rng.random();
+        let times = if chance < JITTER { 0 } else { 1 + usize::from(chance > 1.0 - JITTER) };
+        order.extend(std::iter::repeat_n(k, times));
+    }
+    let held = rng.random_range(0..=HELD.min(order.len().saturating_sub(1)));
+    let from = rng.random_range(0..=order.len() - held);
+    let still = order.get(from).copied();
+    order[from..from + held].iter_mut().for_each(|k| *k = still.unwrap_or(*k));
+    order
+}
+
+/// Films side by side, padded to the longest.
+#[derive(Default)]
+struct ReaderBatch {
+    /// T.
+    length: usize,
+    /// (B, T, 40, 64).
+    views: Vec<f32>,
+    /// Video frames of each film.
+    lengths: Vec<usize>,
+    labels: Vec<Vec<u32>>,
+}
+
+struct ReaderTrainer {
+    config: LipReaderConfig,
+    params: Params,
+    net: LipReader,
+    device: Device,
+    films: Arc<Films>,
+}
+
+impl ReaderTrainer {
+    fn new(config: LipReaderConfig, seed: u64, films: Arc<Films>) -> Result<Self> {
+        let device = Device::Cpu;
+        let params = Params::new(seed, &device);
+        let net = LipReader::new(&config, params.builder())?;
+        Ok(Self { config, params, net, device, films })
+    }
+}
+
+impl Trainer for ReaderTrainer {
+    type Batch = ReaderBatch;
+    const KIND: &'static str = "reader";
+
+    fn trainable(&self) -> Vec<(String, Var)> {
+        self.params.trainable()
+    }
+
+    fn vars(&self) -> Vec<(String, Var)> {
+        self.params.vars()
+    }
+
+    fn config(&self) -> String {
+        config::to_toml(&self.config).expect("a config that was read can be written")
+    }
+
+    fn loss(&self, batch: ReaderBatch, dropout_seed: u64) -> candle_core::Result<Loss> {
+        let rng = DropoutRng::new(dropout_seed);
+        let (films, length, each) = (batch.lengths.len(), batch.length, self.config.steps);
+        let views = Tensor::from_vec(batch.views, (films, length, VIEW_HEIGHT, VIEW_WIDTH), &self.device)?;
+        let mask: Vec<f32> =
+            batch.lengths.iter().flat_map(|&own| (0..length).map(move |t| f32::from(t < own))).collect();
+        let mask = Tensor::from_vec(mask, (films, length), &self.device)?;
+        let reading = self.net.forward(&views, Some(&mask), &Mode::Train(&rng))?;
+        let steps: Vec<usize> = batch.lengths.iter().map(|own| own * each).collect();
+        let rows = steps.iter().enumerate().flat_map(|(b, &own)| (0..own).map(move |t| (b * length * each + t) as u32));
+        let rows = Tensor::from_iter(rows, &self.device)?;
+        self.net.follow_prior(&reading.log_probabilities.detach().flatten(0, 1)?.index_select(&rows, 0)?)?;
+        let scores = self.net.scores(&reading.log_probabilities)?;
+        Loss::weighted(&[("ctc", 1.0, ctc(&scores, &steps, &batch.labels, BLANK)?)])
+    }
+
+    fn validate(&self, _: &Path) -> Result<Vec<(&'static str, f64)>> {
+        let reader = Reader::of_net(self.net.clone(), self.config.clone());
+        let report = measure(&reader, &self.films.dataset, &self.films.watched)?;
+        Ok(report.figures.iter().map(|figure| (figure.name, figure.value)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::lips::LipsWriter;
+    use crate::data::{Affine, LipsItem};
+    use crate::face::{CROP_BYTES, CROP_WIDTH};
+    use crate::metrics::align_lips;
+    use crate::text::{Phoneme, SentenceKind, Symbol};
+
+    #[test]
+    fn shown_otherwise_a_film_keeps_its_order_and_about_its_length() {
+        let mut lengths = Vec::new();
+        for step in 0..200 {
+            let order = order(75, &mut step_rng(1, step));
+            assert!(order.is_sorted() && order.iter().all(|&k| k < 75));
+            lengths.push(order.len());
+        }
+        let mean = lengths.iter().sum::<usize>() as f64 / 200.0;
+        assert!((mean - 75.0).abs() < 1.0 && lengths.iter().any(|&length| length != 75), "{mean}");
+        for length in 1..4 {
+            for step in 0..50 {
+                assert!(order(length, &mut step_rng(2, step)).len() <= 2 * length);
+            }
+        }
+    }
+
+    const TINY: &str = "phonemes = 47\nsteps = 2\nprior = 0.5\nneighbours = 0\nlevels = [4, 4, 8]\nchannels = 24\n\
+        dropout = 0.0\nstack = { blocks = 1, kernel = 5, factor = 1, dropout = 0.0 }\n";
+
+    /// Films in which a phoneme is a bright bar at its own height, and silence is dark.
+    fn corpus(folder: &Path, clips: usize) {
+        let bars = [(Phoneme::P, 0), (Phoneme::F, 27), (Phoneme::Aa, 54)];
+        let mut writer = LipsWriter::open(folder, false).unwrap();
+        for clip in 0..clips {
+            let mut rng = step_rng(7, clip as u64);
+            let mut symbols = vec![Symbol::pause(Phoneme::Silence, SentenceKind::Statement)];
+            let (mut pixels, mut boundaries_s) = (vec![20; 3 * CROP_BYTES], vec![0.0, 0.12]);
+            for _ in 0..rng.random_range(2..5) {
+                let (phoneme, top) = bars[rng.random_range(0..3)];
+                symbols.push(Symbol {
+                    word_start: true,
+                    word_end: true,
+                    ..Symbol::pause(phoneme, SentenceKind::Statement)
+                });
+                for _ in 0..rng.random_range(2..5) {
+                    let inside = |y: usize| (top..top + 26).contains(&y);
+                    let level = |i: usize| if inside(i / (3 * CROP_WIDTH)) { 220 } else { 20 };
+                    pixels.extend((0..CROP_BYTES).map(level));
+                }
+                boundaries_s.push((pixels.len() / CROP_BYTES) as f32 / 25.0);
+            }
+            symbols.push(symbols[0]);
+            pixels.extend(vec![20; 3 * CROP_BYTES]);
+            let n_video_frames = pixels.len() / CROP_BYTES;
+            boundaries_s.push(n_video_frames as f32 / 25.0);
+            let item = LipsItem {
+                speaker: "s",
+                clip: &clip.to_string(),
+                text: "",
+                split: if clip < clips / 4 { Split::Test } else { Split::Train },
+                symbols,
+                boundaries_s,
+                fps: 25.0,
+                n_video_frames,
+                pixels: &pixels,
+                landmarks: None,
+                affines: vec![Affine::scale_move(1.0, 0.0, 0.0); n_video_frames],
+                picture_size: [160, 80],
+            };
+            writer.push(&item).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    #[test]
+    fn a_reader_learns_without_times_what_it_then_finds_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        corpus(&path("data"), 24);
+        std::fs::write(path("tiny.toml"), TINY).unwrap();
+        let mut options = ReaderOptions::default();
+        options.common.preset = path("tiny.toml").to_str().unwrap().into();
+        (options.common.data, options.common.out) = (path("data"), path("run"));
+        (options.common.steps, options.common.batch) = (250, 4);
+        options.common.set_learning_rate(1e-2).unwrap();
+        let report = train_reader(&options).unwrap();
+        let figure = |name: &str| report.validation.iter().find(|figure| figure.0 == name).unwrap().1;
+        assert!(figure("phoneme_error_rate") < 0.1, "{report:?}");
+        assert!(figure("phoneme_start_error") < 40.0, "{report:?}");
+
+        let clips = align_lips(&path("data"), &path("run"), &path("aligned")).unwrap();
+        let (heard, seen) = (LipsDataset::open(path("data")).unwrap(), LipsDataset::open(path("aligned")).unwrap());
+        assert_eq!((clips, seen.len()), (24, 24));
+        let late = |i: usize| {
+            let pairs = heard.meta(i).boundaries_s.iter().zip(&seen.meta(i).boundaries_s);
+            pairs.map(|(a, b)| (a - b).abs()).sum::<f32>() / seen.meta(i).boundaries_s.len() as f32
+        };
+        let mean = (0..24).map(late).sum::<f32>() / 24.0;
+        assert!(mean < 0.04 && seen.pixels(3) == heard.pixels(3), "{mean} s");
+
+        options.speakers = vec!["nobody".into()];
+        assert!(matches!(train_reader(&options), Err(TrainError::Options(_))));
+    }
+}
