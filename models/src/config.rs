@@ -11,7 +11,7 @@ use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 7] = [
+const PRESETS: [(&str, &str); 11] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
@@ -19,6 +19,10 @@ const PRESETS: [(&str, &str); 7] = [
     ("aligner-light", include_str!("../configs/aligner-light.toml")),
     ("discriminator-light", include_str!("../configs/discriminator-light.toml")),
     ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
+    ("dual-lip-light", include_str!("../configs/dual-lip-light.toml")),
+    ("dual-lip-paper", include_str!("../configs/dual-lip-paper.toml")),
+    ("transformer-t2l-light", include_str!("../configs/transformer-t2l-light.toml")),
+    ("transformer-t2l-paper", include_str!("../configs/transformer-t2l-paper.toml")),
 ];
 
 /// The nets of a voice.

@@ -10,6 +10,7 @@
 //! | [`aligner`] | mel to the phoneme of each mel frame |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
+//! | [`references`] | the autoregressive systems that ParaLip is compared with |
 //! | [`losses`], [`discriminator`] | what they are trained on |
 //! | [`params`], [`mode`] | variables and randomness of training |
 //! | [`weights`] | shipped weights |
@@ -32,6 +33,7 @@ pub mod model;
 pub mod motion_decoder;
 pub mod ops;
 pub mod params;
+pub mod references;
 pub mod summary;
 pub mod text_encoder;
 pub mod weights;

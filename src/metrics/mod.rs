@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`psnr`], [`ssim`], [`motion_energy`] | how close and how lively a generated lip clip is |
 //! | [`lips`] | whole clips from trained lips, and these figures of them |
+//! | [`references`] | whole clips from the autoregressive systems that the lips are compared with |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
 //! | [`align`] | how close found word times are to given ones |
 
@@ -11,6 +12,7 @@ pub mod align;
 pub mod lips;
 pub mod motion_energy;
 pub mod psnr;
+pub mod references;
 pub mod ssim;
 pub mod voice;
 
@@ -18,6 +20,7 @@ use serde::Serialize;
 
 pub use align::{AlignReport, EvalAlignOptions, eval_align};
 pub use lips::{EvalLipsOptions, LipsReport, SpeakerFigures, eval_lips};
+pub use references::ReferenceNets;
 pub use voice::{EvalVoiceOptions, VoiceReport, eval_voice};
 
 /// A figure that is gathered over many inputs.

@@ -170,12 +170,8 @@ impl Trainer for LipsTrainer {
             model.motion.forward_masked(&regulated, Some(&visemes), &place, &identity.vector, mask.as_ref(), &mode)?;
         let motion = motion_at(&motion, &batch.motion_row, &batch.motion_share)?;
         let images = model.image.forward(&motion, &owner, &identity, &mode)?;
-        let l1 = (&images - &targets)?.abs()?.broadcast_mul(&self.emphasis)?.mean_all()?;
-        let unlike = (1.0 - losses::ssim(&images, &targets)?)?;
-        let known = Tensor::from_vec(batch.shape_known, owner.dims(), device)?;
-        let shapes = Tensor::from_vec(batch.shapes, (owner.dim(0)?, SHAPE_VALUES), device)?;
-        let unlike_shape = ((self.shape.forward(&motion)? - shapes)?.abs()?.mean(D::Minus1)? * known)?.mean_all()?;
-        Loss::weighted(&[("l1", 1.0, l1), ("ssim", SSIM_WEIGHT, unlike), ("shape", SHAPE_WEIGHT, unlike_shape)])
+        let shape = Shape { reader: &self.shape, motion: &motion, outlines: batch.shapes, known: batch.shape_known };
+        Loss::weighted(&picture_losses(&images, &targets, &self.emphasis, shape)?)
     }
 
     fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>> {
@@ -188,8 +184,33 @@ impl Trainer for LipsTrainer {
     }
 }
 
+/// The mouth's outline as read off motion vectors, beside the real one: see [`LipsBatch`].
+pub(super) struct Shape<'a> {
+    pub(super) reader: &'a Linear,
+    /// (N, motion width)
+    pub(super) motion: &'a Tensor,
+    pub(super) outlines: Vec<f32>,
+    pub(super) known: Vec<f32>,
+}
+
+/// What generated images lack of the real ones, (N, 3, 80, 160) both: names, weights and values of the losses.
+pub(super) fn picture_losses(
+    images: &Tensor,
+    targets: &Tensor,
+    emphasis: &Tensor,
+    shape: Shape<'_>,
+) -> candle_core::Result<[(&'static str, f64, Tensor); 3]> {
+    let l1 = (images - targets)?.abs()?.broadcast_mul(emphasis)?.mean_all()?;
+    let unlike = (1.0 - losses::ssim(images, targets)?)?;
+    let (n, device) = (shape.known.len(), images.device());
+    let known = Tensor::from_vec(shape.known, n, device)?;
+    let outlines = Tensor::from_vec(shape.outlines, (n, SHAPE_VALUES), device)?;
+    let unlike_shape = ((shape.reader.forward(shape.motion)? - outlines)?.abs()?.mean(D::Minus1)? * known)?;
+    Ok([("l1", 1.0, l1), ("ssim", SSIM_WEIGHT, unlike), ("shape", SHAPE_WEIGHT, unlike_shape.mean_all()?)])
+}
+
 /// The weight of each pixel in L1: a smooth hill over the mouth.
-fn emphasis(device: &Device) -> candle_core::Result<Tensor> {
+pub(super) fn emphasis(device: &Device) -> candle_core::Result<Tensor> {
     let (middle, radii) = MOUTH;
     let hill = |x: usize, y: usize| {
         let (dx, dy) = ((x as f32 - middle[0]) / radii[0], (y as f32 - middle[1]) / radii[1]);

@@ -5,6 +5,7 @@
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
 //! | `voice`, `vocoder`, `lips`, `aligner` | the trainers |
+//! | `lips_reference`, `lips_reference_corpus` | the autoregressive systems that the lips are compared with |
 //! | `liven` | gives lips back the movement that training took |
 //! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus` | their parts |
 //!
@@ -18,6 +19,8 @@ pub(crate) mod checkpoint;
 mod error;
 mod lips;
 pub(crate) mod lips_corpus;
+mod lips_reference;
+mod lips_reference_corpus;
 mod liven;
 mod log;
 mod optimiser;
@@ -35,6 +38,7 @@ pub use aligner::{AlignerOptions, train_aligner};
 pub use checkpoint::{CHECKPOINT, CONFIG, MODEL};
 pub use error::{Result, TrainError};
 pub use lips::{LipsOptions, train_lips};
+pub use lips_reference::{LipsReferenceOptions, train_lips_reference};
 pub use liven::{LivenOptions, liven};
 pub use options::TrainOptions;
 pub use run::TrainReport;

@@ -23,6 +23,9 @@ enum What {
     /// Identity encoder, motion decoder and image decoder on films of speakers
     #[command(after_help = LIPS_EXAMPLES)]
     Lips(LipsArgs),
+    /// An autoregressive system that the lips are compared with, on films of speakers
+    #[command(after_help = LIPS_REFERENCE_EXAMPLES)]
+    LipsReference(LipsReferenceArgs),
     /// What finds the phonemes of a text in a recording, on aligned speech
     #[command(after_help = ALIGNER_EXAMPLES)]
     Aligner(AlignerArgs),
@@ -51,6 +54,13 @@ const LIPS_EXAMPLES: &str = "Examples:
   paravox train lips data/lips -o runs/lips --minutes 60 --resume
 
 With --voice the lips read the text encoder of that voice, which stays as it is; without, one trains along.";
+
+const LIPS_REFERENCE_EXAMPLES: &str = "Examples:
+  paravox train lips-reference data/lips -o runs/dual-lip --minutes 60 --speakers s1
+  paravox train lips-reference data/lips -o runs/t2l --preset transformer-t2l-light --minutes 60 --speakers s1
+
+Presets: dual-lip-light, dual-lip-paper, transformer-t2l-light, transformer-t2l-paper. They attend to the text and read no
+times; each video frame is made from the one before.";
 
 #[derive(Args)]
 struct VoiceArgs {
@@ -104,6 +114,18 @@ struct LipsArgs {
     /// How much more often a speaker's clips are drawn than others; may be repeated
     #[arg(long = "weight", value_name = "SPEAKER=FACTOR", value_parser = speaker_weight)]
     weights: Vec<(String, f64)>,
+}
+
+#[derive(Args)]
+struct LipsReferenceArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Video frames of each clip that go through the image decoder in a step
+    #[arg(long, value_name = "N")]
+    video_frames: Option<usize>,
+    /// Speakers to train on, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
 }
 
 fn speaker_weight(text: &str) -> Result<(String, f64), String> {
@@ -218,6 +240,13 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             options.speaker_weights = args.weights;
             args.common.apply(&mut options.common)?;
             train::train_lips(&options)?
+        }
+        What::LipsReference(args) => {
+            let mut options = train::LipsReferenceOptions::default();
+            set(&mut options.video_frames, args.video_frames);
+            options.speakers = args.speakers;
+            args.common.apply(&mut options.common)?;
+            train::train_lips_reference(&options)?
         }
     };
     tell(&report);
