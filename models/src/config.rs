@@ -11,7 +11,7 @@ use crate::motion_decoder::MotionConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 9] = [
+const PRESETS: [(&str, &str); 13] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
@@ -21,6 +21,10 @@ const PRESETS: [(&str, &str); 9] = [
     ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
     ("landmarks-light", include_str!("../configs/landmarks-light.toml")),
     ("reader-light", include_str!("../configs/reader-light.toml")),
+    ("dual-lip-light", include_str!("../configs/dual-lip-light.toml")),
+    ("dual-lip-paper", include_str!("../configs/dual-lip-paper.toml")),
+    ("transformer-t2l-light", include_str!("../configs/transformer-t2l-light.toml")),
+    ("transformer-t2l-paper", include_str!("../configs/transformer-t2l-paper.toml")),
 ];
 
 /// The nets of a voice.

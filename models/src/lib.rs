@@ -12,6 +12,7 @@
 //! | [`lip_reader`] | lips to the phonemes that they show |
 //! | [`config`] | what a model is made of, as strict TOML; the presets |
 //! | [`model`] | the nets of a voice and of the lips, bundled |
+//! | [`references`] | the autoregressive systems that ParaLip is compared with |
 //! | [`losses`], [`discriminator`] | what they are trained on |
 //! | [`params`], [`mode`] | variables and randomness of training |
 //! | [`weights`] | shipped weights |
@@ -36,6 +37,7 @@ pub mod model;
 pub mod motion_decoder;
 pub mod ops;
 pub mod params;
+pub mod references;
 pub mod summary;
 pub mod text_encoder;
 pub mod weights;

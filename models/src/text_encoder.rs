@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use crate::layers::{ConvNextBlock, ConvNextConfig, Embedding, FftConfig, FftStack, apply_mask, sinusoid};
+use crate::layers::{ConvNextBlock, ConvNextConfig, FeatureEmbedding, FftConfig, FftStack, apply_mask, sinusoid};
 use crate::mode::Mode;
 
 /// The last LayerNorm of the published encoder, smaller than f32 can tell from 0 beside any real variance.
@@ -35,7 +35,7 @@ pub enum EncoderStack {
 /// Embeds symbols and lets each see its neighbours.
 #[derive(Debug, Clone)]
 pub struct TextEncoder {
-    features: Vec<Embedding>,
+    features: FeatureEmbedding,
     stack: Stack,
 }
 
@@ -48,13 +48,7 @@ enum Stack {
 impl TextEncoder {
     /// Reads `feature.0`, `feature.1`, ... and `block.0`, `block.1`, ...; with FFT blocks also `norm`
     pub fn new(cfg: &TextEncoderConfig, vb: VarBuilder) -> Result<Self> {
-        let stdev = (cfg.width as f64).powf(-0.5);
-        let features = cfg.vocab.iter().enumerate();
-        let features = features.map(|(i, ids)| Embedding::new(*ids, cfg.width, stdev, vb.pp("feature").pp(i)));
-        let features = features.collect::<Result<Vec<_>>>()?;
-        if features.is_empty() {
-            candle_core::bail!("the text encoder's vocab must name at least one feature");
-        }
+        let features = FeatureEmbedding::new(&cfg.vocab, cfg.width, vb.clone())?;
         let stack = match &cfg.stack {
             EncoderStack::ConvNext(stack) => Stack::ConvNext(stack.build(cfg.width, vb.pp("block"))?),
             EncoderStack::Fft(stack) => Stack::Fft(FftStack::new(cfg.width, stack, PUBLISHED_EPS, vb)?),
@@ -72,21 +66,7 @@ impl TextEncoder {
     /// # Errors
     /// Fewer features than the vocabulary has, or an id outside it.
     pub fn forward(&self, symbols: &Tensor, mask: &Tensor, mode: &Mode) -> Result<Tensor> {
-        let (_, _, given) = symbols.dims3()?;
-        if given < self.features.len() {
-            candle_core::bail!("symbols carry {given} features, the text encoder reads {}", self.features.len());
-        }
-        let vectors = self.features.iter().enumerate();
-        let vectors = vectors.map(|(i, feature)| feature.forward(&symbols.narrow(2, i, 1)?.squeeze(2)?));
-        let mut sum: Option<Tensor> = None;
-        for vector in vectors {
-            let vector = vector?;
-            sum = Some(match sum {
-                Some(sum) => (sum + vector)?,
-                None => vector,
-            });
-        }
-        let Some(mut states) = sum else { candle_core::bail!("the text encoder has no feature") };
+        let mut states = self.features.forward(symbols)?;
         match &self.stack {
             Stack::ConvNext(blocks) => {
                 for block in blocks {

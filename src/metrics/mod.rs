@@ -8,6 +8,7 @@
 //! | [`durations`] | errors of durations that lips predict on their own |
 //! | [`reading`], [`frechet`] | what a lip reader makes of generated clips |
 //! | [`clips`], [`lips`] | whole clips from trained lips, and these figures of them |
+//! | [`references`] | whole clips from the autoregressive systems that the lips are compared with |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
 //! | [`align`] | how close found word times are to given ones |
 //! | [`reader`] | how well a lip reader reads real clips, and finds times in them |
@@ -24,6 +25,7 @@ pub mod motion_energy;
 pub mod psnr;
 pub mod reader;
 pub mod reading;
+pub mod references;
 pub mod sharpness;
 pub mod ssim;
 pub mod voice;
@@ -34,6 +36,7 @@ pub use align::{AlignReport, EvalAlignOptions, eval_align};
 pub use clips::{LipsReport, SpeakerFigures};
 pub use lips::{EvalLipsOptions, eval_lips};
 pub use reader::{EvalReaderOptions, ReaderReport, align_lips, eval_reader};
+pub use references::ReferenceNets;
 pub use voice::{EvalVoiceOptions, VoiceReport, eval_voice};
 
 /// A figure that is gathered over many inputs.

@@ -39,6 +39,8 @@ use crate::metrics::lips::{ENCODER_CONFIG, LipsNets, load_encoder};
 /// beside 1e-3).
 const DISCRIMINATOR: &str = "discriminator";
 const DISCRIMINATOR_RATE_SHARE: f64 = 0.1;
+/// Weight of 1 - SSIM beside L1 where no other is asked for.
+pub(super) const SSIM_WEIGHT: f64 = 0.3;
 /// Weight of the mouth's outline as read from the motion, in tens of pixels, beside L1 of pixels in 0..1.
 const SHAPE_WEIGHT: f64 = 0.1;
 /// How much more the middle of the mouth counts in L1 than the far background, and where it is: middle and radii in pixels.
@@ -82,7 +84,7 @@ impl Default for LipsOptions {
             video_frames: 6,
             speakers: Vec::new(),
             speaker_weights: Vec::new(),
-            ssim_weight: 0.3,
+            ssim_weight: SSIM_WEIGHT,
             adversarial_weight: 0.0,
             discriminator: "discriminator-light".into(),
             own_durations: false,
@@ -218,14 +220,8 @@ impl Trainer for LipsTrainer {
             model.motion.forward_masked(&regulated, Some(&visemes), &place, &identity.vector, mask.as_ref(), &mode)?;
         let motion = motion_at(&motion, &batch.motion_row, &batch.motion_share)?;
         let images = model.image.forward(&motion, &owner, &identity, &mode)?;
-        let l1 = (&images - &targets)?.abs()?.broadcast_mul(&self.emphasis)?.mean_all()?;
-        let known = Tensor::from_vec(batch.shape_known, owner.dims(), device)?;
-        let shapes = Tensor::from_vec(batch.shapes, (owner.dim(0)?, SHAPE_VALUES), device)?;
-        let unlike_shape = ((self.shape.forward(&motion)? - shapes)?.abs()?.mean(D::Minus1)? * known)?.mean_all()?;
-        let mut parts = vec![("l1", 1.0, l1), ("shape", SHAPE_WEIGHT, unlike_shape)];
-        if self.ssim_weight > 0.0 {
-            parts.push(("ssim", self.ssim_weight, (1.0 - losses::ssim(&images, &targets)?)?));
-        }
+        let shape = Shape { reader: &self.shape, motion: &motion, outlines: batch.shapes, known: batch.shape_known };
+        let mut parts = picture_losses(&images, &targets, &self.emphasis, self.ssim_weight, shape)?;
         if let Some((discriminator, weight)) = &self.adversary {
             let real = discriminator.forward(&targets)?;
             let made = discriminator.forward(&images.detach())?;
@@ -252,8 +248,38 @@ impl Trainer for LipsTrainer {
     }
 }
 
+/// The mouth's outline as read off motion vectors, beside the real one: see [`LipsBatch`].
+pub(super) struct Shape<'a> {
+    pub(super) reader: &'a Linear,
+    /// (N, motion width)
+    pub(super) motion: &'a Tensor,
+    pub(super) outlines: Vec<f32>,
+    pub(super) known: Vec<f32>,
+}
+
+/// What generated images lack of the real ones, (N, 3, 80, 160) both: names, weights and values of the losses; 1 - SSIM is
+/// left out where its weight is 0.
+pub(super) fn picture_losses(
+    images: &Tensor,
+    targets: &Tensor,
+    emphasis: &Tensor,
+    ssim_weight: f64,
+    shape: Shape<'_>,
+) -> candle_core::Result<Vec<(&'static str, f64, Tensor)>> {
+    let l1 = (images - targets)?.abs()?.broadcast_mul(emphasis)?.mean_all()?;
+    let (n, device) = (shape.known.len(), images.device());
+    let known = Tensor::from_vec(shape.known, n, device)?;
+    let outlines = Tensor::from_vec(shape.outlines, (n, SHAPE_VALUES), device)?;
+    let unlike_shape = ((shape.reader.forward(shape.motion)? - outlines)?.abs()?.mean(D::Minus1)? * known)?;
+    let mut parts = vec![("l1", 1.0, l1), ("shape", SHAPE_WEIGHT, unlike_shape.mean_all()?)];
+    if ssim_weight > 0.0 {
+        parts.push(("ssim", ssim_weight, (1.0 - losses::ssim(images, targets)?)?));
+    }
+    Ok(parts)
+}
+
 /// The weight of each pixel in L1: a smooth hill over the mouth.
-fn emphasis(device: &Device) -> candle_core::Result<Tensor> {
+pub(super) fn emphasis(device: &Device) -> candle_core::Result<Tensor> {
     let (middle, radii) = MOUTH;
     let hill = |x: usize, y: usize| {
         let (dx, dy) = ((x as f32 - middle[0]) / radii[0], (y as f32 - middle[1]) / radii[1]);

@@ -117,6 +117,11 @@ impl Clips {
 
     /// `n` random clips with `per_clip` random video frames each.
     pub(crate) fn batch(&self, seed: u64, step: u64, n: usize, per_clip: usize) -> Result<LipsBatch> {
+        LipsBatch::new(self, &self.draw(seed, step, n, per_clip))
+    }
+
+    /// What of `n` random clips goes into a batch: `per_clip` random video frames each.
+    pub(super) fn draw(&self, seed: u64, step: u64, n: usize, per_clip: usize) -> Vec<ClipChoice> {
         let mut rng = step_rng(seed, step);
         let total = self.train.last().map_or(0.0, |clip| clip.1);
         let mut chosen = Vec::with_capacity(n);
@@ -132,7 +137,7 @@ impl Clips {
             targets.sort_unstable();
             chosen.push(ClipChoice { clip, identity, targets });
         }
-        LipsBatch::new(self, &chosen)
+        chosen
     }
 }
 
@@ -149,10 +154,12 @@ pub(crate) fn choose(dataset: &LipsDataset, split: Split, speakers: &[String]) -
 }
 
 /// What of a clip goes into a batch.
-struct ClipChoice {
-    clip: usize,
-    identity: usize,
-    targets: Vec<usize>,
+pub(super) struct ClipChoice {
+    pub(super) clip: usize,
+    /// The video frame that shows the identity.
+    pub(super) identity: usize,
+    /// The video frames to decode, in order.
+    pub(super) targets: Vec<usize>,
 }
 
 /// Clips side by side, some video frames of each.
@@ -191,7 +198,7 @@ fn mouth_shape(points: &[[f32; 2]]) -> Vec<f32> {
 }
 
 impl LipsBatch {
-    fn new(clips: &Clips, chosen: &[ClipChoice]) -> Result<Self> {
+    pub(super) fn new(clips: &Clips, chosen: &[ClipChoice]) -> Result<Self> {
         let dataset = &clips.dataset;
         let sentences: Vec<_> = chosen.iter().map(|choice| dataset.meta(choice.clip).symbols.as_slice()).collect();
         let symbols = SymbolBatch::new(&sentences);

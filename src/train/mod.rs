@@ -5,6 +5,7 @@
 //! | `options`, `schedule`, `error` | what a training is told, learning rates, why it can end |
 //! | `run` | the loop that all trainings share |
 //! | `voice`, `vocoder`, `lips`, `aligner`, `landmarks`, `reader` | the trainers |
+//! | `lips_reference`, `lips_reference_corpus` | the autoregressive systems that the lips are compared with |
 //! | `liven` | gives lips back the movement that training took |
 //! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus`, `adversary` | their parts |
 //!
@@ -20,6 +21,8 @@ mod error;
 mod landmarks;
 mod lips;
 pub(crate) mod lips_corpus;
+mod lips_reference;
+mod lips_reference_corpus;
 mod liven;
 mod log;
 mod optimiser;
@@ -39,6 +42,7 @@ pub use checkpoint::{CHECKPOINT, CONFIG, MODEL};
 pub use error::{Result, TrainError};
 pub use landmarks::{LandmarkOptions, train_landmarks};
 pub use lips::{LipsOptions, train_lips};
+pub use lips_reference::{LipsReferenceOptions, train_lips_reference};
 pub use liven::{LivenOptions, liven};
 pub use options::TrainOptions;
 pub use reader::{ReaderOptions, train_reader};

@@ -70,4 +70,13 @@ impl Conv1d {
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         ops::conv1d(xs, &self.weight, Some(&self.bias), &self.options)
     }
+
+    /// The same without zeros beyond the ends, for inputs that bring what lies there.
+    ///
+    /// # Shapes
+    /// - `xs`: (B, T + kernel - 1, inputs)
+    /// - output: (B, T, outputs)
+    pub fn forward_inside(&self, xs: &Tensor) -> Result<Tensor> {
+        ops::conv1d(xs, &self.weight, Some(&self.bias), &Conv1dOptions { padding: 0, ..self.options.clone() })
+    }
 }

@@ -23,6 +23,9 @@ enum What {
     /// Identity encoder, motion decoder and image decoder on films of speakers
     #[command(after_help = LIPS_EXAMPLES)]
     Lips(LipsArgs),
+    /// An autoregressive system that the lips are compared with, on films of speakers
+    #[command(after_help = LIPS_REFERENCE_EXAMPLES)]
+    LipsReference(LipsReferenceArgs),
     /// What finds the phonemes of a text in a recording, on aligned speech
     #[command(after_help = ALIGNER_EXAMPLES)]
     Aligner(AlignerArgs),
@@ -69,6 +72,13 @@ const LIPS_EXAMPLES: &str = "Examples:
 
 With --voice the lips read the text encoder of that voice, which stays as it is; without, one trains along.
 With --own-durations, `paravox eval lips --predicted-durations` can measure them without being told when what is said.";
+
+const LIPS_REFERENCE_EXAMPLES: &str = "Examples:
+  paravox train lips-reference data/lips -o runs/dual-lip --minutes 60 --speakers s1
+  paravox train lips-reference data/lips -o runs/t2l --preset transformer-t2l-light --minutes 60 --speakers s1
+
+Presets: dual-lip-light, dual-lip-paper, transformer-t2l-light, transformer-t2l-paper. They attend to the text and read no
+times; each video frame is made from the one before.";
 
 #[derive(Args)]
 struct VoiceArgs {
@@ -143,6 +153,18 @@ struct LipsArgs {
     /// Learn durations too, which no voice is needed for
     #[arg(long)]
     own_durations: bool,
+}
+
+#[derive(Args)]
+struct LipsReferenceArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Video frames of each clip that go through the image decoder in a step
+    #[arg(long, value_name = "N")]
+    video_frames: Option<usize>,
+    /// Speakers to train on, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
 }
 
 fn speaker_weight(text: &str) -> Result<(String, f64), String> {
@@ -272,6 +294,13 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             options.own_durations = args.own_durations;
             args.common.apply(&mut options.common)?;
             train::train_lips(&options)?
+        }
+        What::LipsReference(args) => {
+            let mut options = train::LipsReferenceOptions::default();
+            set(&mut options.video_frames, args.video_frames);
+            options.speakers = args.speakers;
+            args.common.apply(&mut options.common)?;
+            train::train_lips_reference(&options)?
         }
     };
     tell(&report);

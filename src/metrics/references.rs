@@ -1,0 +1,57 @@
+//! Whole clips from trained reference systems: from text and an image of a person alone, as long as the system makes them.
+
+use std::path::Path;
+
+use candle_core::Device;
+use paravox_models::config;
+use paravox_models::params::Params;
+use paravox_models::references::{Film, ReferenceConfig, ReferenceModel};
+
+use crate::text::Symbol;
+use crate::train::checkpoint::{CONFIG, assign, load_model};
+use crate::train::lips_corpus::{crops_to_tensor, tensor_to_crops};
+use crate::train::symbols::SymbolBatch;
+use crate::train::{Result, TrainError};
+
+/// A film that does not end by itself ends after so many video frames, and so many for each symbol: more than twice what
+/// speech needs at the 25 video frames a second of GRID.
+const LONGEST: (usize, usize) = (50, 8);
+
+/// The nets of a reference system: DualLip or TransformerT2L.
+pub struct ReferenceNets {
+    pub(crate) config: ReferenceConfig,
+    pub(crate) model: ReferenceModel,
+    pub(crate) device: Device,
+}
+
+impl ReferenceNets {
+    /// Reads a trained system.
+    ///
+    /// # Errors
+    /// [`TrainError`]: files that cannot be read or do not fit together.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let device = Device::Cpu;
+        let path = folder.join(CONFIG);
+        let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
+        let config: ReferenceConfig = config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
+        let params = Params::new(0, &device);
+        let model = ReferenceModel::new(&config, params.builder())?;
+        assign(&params.vars(), &load_model(folder)?, folder)?;
+        Ok(Self { config, model, device })
+    }
+
+    /// A film of the person of `identity`, a crop of 80 x 160 x 3 RGB bytes, saying a sentence: crop after crop.
+    ///
+    /// # Errors
+    /// [`TrainError`] where the nets cannot read the symbols.
+    pub fn generate(&self, symbols: &[Symbol], identity: &[u8]) -> Result<Vec<u8>> {
+        Ok(tensor_to_crops(&self.film(symbols, identity)?.images)?)
+    }
+
+    /// The same as tensors, with where the system looked.
+    pub(crate) fn film(&self, symbols: &[Symbol], identity: &[u8]) -> Result<Film> {
+        let (ids, _) = SymbolBatch::new(&[symbols]).tensors(&self.device)?;
+        let longest = LONGEST.0 + LONGEST.1 * symbols.len();
+        Ok(self.model.film(&ids, &crops_to_tensor(&[identity], &self.device)?, longest)?)
+    }
+}
