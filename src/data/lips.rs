@@ -94,6 +94,26 @@ pub struct LipsMeta {
     first_video_frame: usize,
 }
 
+#[cfg(test)]
+impl LipsMeta {
+    /// A clip at 25 video frames a second, of which nothing else is known.
+    pub(crate) fn for_tests(symbols: Vec<Symbol>, boundaries_s: Vec<f32>, n_video_frames: usize) -> Self {
+        Self {
+            speaker: String::new(),
+            clip: String::new(),
+            text: String::new(),
+            split: Split::Test,
+            symbols,
+            boundaries_s,
+            fps: 25.0,
+            n_video_frames,
+            picture_size: [0; 2],
+            has_landmarks: false,
+            first_video_frame: 0,
+        }
+    }
+}
+
 /// One line of `index.jsonl`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

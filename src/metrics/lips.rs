@@ -57,6 +57,17 @@ impl LipsNets {
         Ok(Self { config, encoder, model, device })
     }
 
+    /// Refuses lips that predict no durations.
+    pub(crate) fn needs_durations(&self, folder: &Path) -> Result<()> {
+        match self.model.duration {
+            Some(_) => Ok(()),
+            None => {
+                let lips = folder.display();
+                Err(TrainError::Options(format!("{lips} predicts no durations: train lips with --own-durations")))
+            }
+        }
+    }
+
     /// When a clip says what by the durations that the lips predict; `None` where they predict none.
     pub(crate) fn predicted_clock(&self, meta: &LipsMeta) -> Result<Option<Clock>> {
         let Some(predictor) = &self.model.duration else { return Ok(None) };
@@ -128,19 +139,23 @@ impl Clock {
     }
 }
 
-/// Reads the text encoder of a trained voice, or of lips that trained their own.
-pub(crate) fn load_encoder(folder: &Path, device: &Device) -> Result<TextEncoder> {
+/// What the text encoder of a trained voice is made of, or that of lips that trained their own.
+pub(crate) fn encoder_config(folder: &Path) -> Result<TextEncoderConfig> {
     let own = folder.join(ENCODER_CONFIG);
     let path = if own.exists() { own } else { folder.join(CONFIG) };
     let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
-    let config: TextEncoderConfig = if path.ends_with(ENCODER_CONFIG) {
+    let config = if path.ends_with(ENCODER_CONFIG) {
         config::from_toml(&text)
     } else {
         config::from_toml::<VoiceConfig>(&text).map(|voice| voice.encoder)
-    }
-    .map_err(|error| TrainError::checkpoint(&path, error))?;
+    };
+    config.map_err(|error| TrainError::checkpoint(&path, error))
+}
+
+/// Reads the text encoder of a trained voice, or of lips that trained their own.
+pub(crate) fn load_encoder(folder: &Path, device: &Device) -> Result<TextEncoder> {
     let params = Params::new(0, device);
-    let encoder = TextEncoder::new(&config, params.builder().pp("encoder"))?;
+    let encoder = TextEncoder::new(&encoder_config(folder)?, params.builder().pp("encoder"))?;
     let mut tensors = load_model(folder)?;
     tensors.retain(|name, _| name.starts_with("encoder."));
     assign(&params.vars(), &tensors, folder)?;
@@ -196,9 +211,8 @@ impl EvalLipsOptions {
 pub fn eval_lips(options: &EvalLipsOptions) -> Result<LipsReport> {
     let dataset = LipsDataset::open(&options.data).map_err(|error| TrainError::Data(error.to_string()))?;
     let nets = LipsNets::load(&options.lips, options.voice.as_deref())?;
-    if options.predicted_durations && nets.model.duration.is_none() {
-        let lips = options.lips.display();
-        return Err(TrainError::Options(format!("{lips} predicts no durations: train lips with --own-durations")));
+    if options.predicted_durations {
+        nets.needs_durations(&options.lips)?;
     }
     let landmarks = options.landmarks.as_deref().map(LandmarkReader::open).transpose()?;
     let reader = options.reader.as_deref().map(Reader::open).transpose()?;

@@ -9,6 +9,7 @@
 //! | [`reading`], [`frechet`] | what a lip reader makes of generated clips |
 //! | [`clips`], [`lips`] | whole clips from trained lips, and these figures of them |
 //! | [`references`] | whole clips from the autoregressive systems that the lips are compared with |
+//! | [`paper`] | the tables of ParaLip's paper for trained lips and references |
 //! | [`voice`] | how close predicted mel, F0 and durations are |
 //! | [`align`] | how close found word times are to given ones |
 //! | [`reader`] | how well a lip reader reads real clips, and finds times in them |
@@ -22,6 +23,7 @@ pub mod landmarks;
 pub mod lips;
 pub mod lmd;
 pub mod motion_energy;
+pub mod paper;
 pub mod psnr;
 pub mod reader;
 pub mod reading;
@@ -35,6 +37,7 @@ use serde::Serialize;
 pub use align::{AlignReport, EvalAlignOptions, eval_align};
 pub use clips::{LipsReport, SpeakerFigures};
 pub use lips::{EvalLipsOptions, eval_lips};
+pub use paper::{EvalPaperOptions, PaperReport, eval_paper};
 pub use reader::{EvalReaderOptions, ReaderReport, align_lips, eval_reader};
 pub use references::ReferenceNets;
 pub use voice::{EvalVoiceOptions, VoiceReport, eval_voice};

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Device;
 use paravox_models::config;
 use paravox_models::params::Params;
-use paravox_models::references::{Film, ReferenceConfig, ReferenceModel};
+use paravox_models::references::{Film, FilmLength, ReferenceConfig, ReferenceModel};
 
 use crate::text::Symbol;
 use crate::train::checkpoint::{CONFIG, assign, load_model};
@@ -40,18 +40,22 @@ impl ReferenceNets {
         Ok(Self { config, model, device })
     }
 
-    /// A film of the person of `identity`, a crop of 80 x 160 x 3 RGB bytes, saying a sentence: crop after crop.
+    /// A film of the person of `identity`, a crop of 80 x 160 x 3 RGB bytes, saying a sentence: crop after crop, as many as
+    /// the system makes of it or `length`.
     ///
     /// # Errors
     /// [`TrainError`] where the nets cannot read the symbols.
-    pub fn generate(&self, symbols: &[Symbol], identity: &[u8]) -> Result<Vec<u8>> {
-        Ok(tensor_to_crops(&self.film(symbols, identity)?.images)?)
+    pub fn generate(&self, symbols: &[Symbol], identity: &[u8], length: Option<usize>) -> Result<Vec<u8>> {
+        Ok(tensor_to_crops(&self.film(symbols, identity, length)?.images)?)
     }
 
     /// The same as tensors, with where the system looked.
-    pub(crate) fn film(&self, symbols: &[Symbol], identity: &[u8]) -> Result<Film> {
+    pub(crate) fn film(&self, symbols: &[Symbol], identity: &[u8], length: Option<usize>) -> Result<Film> {
+        let length = match length {
+            None => FilmLength::UntilStop(LONGEST.0 + LONGEST.1 * symbols.len()),
+            Some(length) => FilmLength::Exactly(length),
+        };
         let (ids, _) = SymbolBatch::new(&[symbols]).tensors(&self.device)?;
-        let longest = LONGEST.0 + LONGEST.1 * symbols.len();
-        Ok(self.model.film(&ids, &crops_to_tensor(&[identity], &self.device)?, longest)?)
+        Ok(self.model.film(&ids, &crops_to_tensor(&[identity], &self.device)?, length)?)
     }
 }

@@ -27,12 +27,10 @@ use super::options::TrainOptions;
 use super::picture;
 use super::run::{self, Loss, TrainReport, Trainer};
 use crate::data::Split;
-use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
-use crate::metrics::motion_energy::MotionEnergy;
-use crate::metrics::psnr::Psnr;
+use crate::face::CROP_BYTES;
+use crate::metrics::Mean;
+use crate::metrics::clips::{Aids, Generated, compare};
 use crate::metrics::references::ReferenceNets;
-use crate::metrics::ssim::Ssim;
-use crate::metrics::{ClipPair, Mean, Metric};
 
 /// Weight of the stop logit's cross-entropy beside L1 of pixels in 0..1, and how much more a clip's last video frame
 /// counts in it than another: there is one of it among many.
@@ -43,8 +41,6 @@ const GUIDE_WEIGHT: f64 = 0.2;
 const GUIDE_WIDTH: f64 = 0.3;
 /// Test clips that are watched during training; nothing is chosen by them.
 const WATCHED_CLIPS: usize = 4;
-/// Video frames in a row of a contact sheet.
-const SHEET_COLUMNS: usize = 12;
 
 /// Options of [`train_lips_reference`].
 #[derive(Debug, Clone)]
@@ -158,36 +154,20 @@ impl Trainer for ReferenceTrainer {
     /// Films that the system makes on its own from the watched clips' texts and first video frames, beside the real ones
     /// as far as both go; how far their lengths are apart in video frames; and how much attention goes to one symbol.
     fn validate(&self, folder: &Path) -> Result<Vec<(&'static str, f64)>> {
-        let size = (CROP_WIDTH, CROP_HEIGHT);
-        let (mut psnr, mut ssim, mut energy) = (Psnr::default(), Ssim::default(), MotionEnergy::whole());
-        let (mut length_error, mut focus) = (Mean::default(), Mean::default());
-        let mut rows = Vec::new();
-        for &i in &self.watched {
-            let (meta, real) = (self.clips.dataset.meta(i), self.clips.dataset.pixels(i));
-            let film = self.nets.film(&meta.symbols, &real[..CROP_BYTES])?;
-            let generated = tensor_to_crops(&film.images)?;
-            let pair = ClipPair { size, generated: &generated, real };
-            psnr.update(&pair);
-            ssim.update(&pair);
-            energy.update(&pair);
-            length_error.add(film.images.dim(0)?.abs_diff(meta.n_video_frames) as f64);
+        let mut focus = Mean::default();
+        let sheet = folder.join("real-over-generated.png");
+        let aids = Aids { sheet: Some(&sheet), ..Aids::default() };
+        let dataset = &self.clips.dataset;
+        let report = compare(dataset, &self.watched, aids, |i| {
+            let symbols = &dataset.meta(i).symbols;
+            let film = self.nets.film(symbols, &dataset.pixels(i)[..CROP_BYTES], None)?;
             focus.add(f64::from(film.attention.max(1)?.mean_all()?.to_scalar::<f32>()?));
-            let step = meta.n_video_frames.div_ceil(SHEET_COLUMNS).max(1);
-            for clip in [real, &generated] {
-                rows.push(clip.chunks_exact(CROP_BYTES).skip(step / 2).step_by(step).map(<[u8]>::to_vec).collect());
-            }
             let weights = (film.attention.flatten_all()? + 1e-6)?.log()?.to_vec1::<f32>()?;
-            picture::write_mels(&folder.join(format!("attention-{i}.png")), meta.symbols.len(), &[&weights])?;
-        }
-        picture::write_contact_sheet(&folder.join("real-over-generated.png"), size, &rows)?;
-        let value = |value: Option<f64>| value.unwrap_or(f64::NAN);
-        Ok(vec![
-            ("psnr", value(psnr.value())),
-            ("ssim", value(ssim.value())),
-            ("motion_energy", value(energy.value())),
-            ("length_error", value(length_error.value())),
-            ("attention_focus", value(focus.value())),
-        ])
+            picture::write_mels(&folder.join(format!("attention-{i}.png")), symbols.len(), &[&weights])?;
+            Ok(Generated { crops: tensor_to_crops(&film.images)?, clock: None })
+        })?;
+        let figures = report.figures.iter().map(|figure| (figure.name, figure.value));
+        Ok(figures.chain([("attention_focus", focus.value().unwrap_or(f64::NAN))]).collect())
     }
 }
 

@@ -71,6 +71,15 @@ pub struct Decoded {
     pub attention: Tensor,
 }
 
+/// How many video frames a film gets; one at least.
+#[derive(Debug, Clone, Copy)]
+pub enum FilmLength {
+    /// Up to the one whose stop logit is above 0, and no more than so many.
+    UntilStop(usize),
+    /// So many, whatever the stop logit says.
+    Exactly(usize),
+}
+
 /// A film that a system made on its own.
 #[derive(Debug, Clone)]
 pub struct Film {
@@ -147,25 +156,28 @@ impl ReferenceModel {
         self.start(symbols, mask, identity, mode)?.decode(&vectors, mode)
     }
 
-    /// A film from a text and an image of a person alone, which stands before the first video frame: up to the video frame
-    /// whose stop logit is above 0, and no longer than `longest`.
+    /// A film from a text and an image of a person alone, which stands before the first video frame.
     ///
     /// # Shapes
     /// - `symbols`: (1, S, F) u32
     /// - `image`: (1, 3, 80, 160) in 0..1
-    pub fn film(&self, symbols: &Tensor, image: &Tensor, longest: usize) -> Result<Film> {
+    pub fn film(&self, symbols: &Tensor, image: &Tensor, length: FilmLength) -> Result<Film> {
         let identity = self.identity.forward(image, &Mode::Eval)?;
         let prepared = self.image.prepare(&identity)?;
         let mask = Tensor::ones((1, symbols.dim(1)?), candle_core::DType::F32, image.device())?;
         let mut decoding = self.start(symbols, &mask, &identity, &Mode::Eval)?;
         let (mut images, mut attention): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());
+        let (longest, heeds_stop) = match length {
+            FilmLength::UntilStop(longest) => (longest, true),
+            FilmLength::Exactly(longest) => (longest, false),
+        };
         while images.len() < longest.max(1) {
             let previous = self.vectors(images.last().unwrap_or(image), 1, &Mode::Eval)?;
             let decoded = decoding.decode(&previous, &Mode::Eval)?;
             decoding.detach();
             images.push(self.image.decode(&decoded.motion.squeeze(0)?, &prepared)?.detach());
             attention.push(decoded.attention.squeeze(0)?.detach());
-            if decoded.stop.flatten_all()?.to_vec1::<f32>()?[0] > 0. {
+            if heeds_stop && decoded.stop.flatten_all()?.to_vec1::<f32>()?[0] > 0. {
                 break;
             }
         }

@@ -100,7 +100,7 @@ fn steps_equal_teacher_forcing_on_the_same_images() {
         model.image.forward(&decoded.motion.flatten(0, 1).unwrap(), &owner, &both, &train).unwrap();
 
         let (text, image) = (symbols(1, 7, 4), pixels(1, 5));
-        let film = model.film(&text, &image, 6).unwrap();
+        let film = model.film(&text, &image, FilmLength::UntilStop(6)).unwrap();
         assert_eq!(film.images.dims(), [6, 3, 80, 160], "{name}: the film stops by itself");
         let identity = model.identity.forward(&image, &Mode::Eval).unwrap();
         let before = Tensor::cat(&[&image, &film.images.narrow(0, 0, 5).unwrap()], 0).unwrap();
@@ -123,7 +123,7 @@ fn a_stop_logit_above_zero_ends_the_film() {
         let (_, bias) = params.vars().into_iter().find(|(name, _)| name == "system.stop.bias").unwrap();
         for (value, length) in [(100f32, 1), (-100., 4)] {
             bias.set(&Tensor::new(&[value], &Device::Cpu).unwrap()).unwrap();
-            let film = model.film(&symbols(1, 5, 1), &pixels(1, 2), 4).unwrap();
+            let film = model.film(&symbols(1, 5, 1), &pixels(1, 2), FilmLength::UntilStop(4)).unwrap();
             assert_eq!(film.images.dim(0).unwrap(), length, "{name}");
         }
     }

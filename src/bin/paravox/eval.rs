@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use paravox::metrics::Figure;
 use paravox::metrics::align::{EvalAlignOptions, eval_align};
 use paravox::metrics::lips::{EvalLipsOptions, eval_lips};
+use paravox::metrics::paper::{EvalPaperOptions, PaperReport, SystemFigures, eval_paper};
 use paravox::metrics::reader::{EvalReaderOptions, eval_reader};
 use paravox::metrics::voice::{EvalVoiceOptions, eval_voice};
 use serde::Serialize;
@@ -23,6 +24,9 @@ enum What {
     /// Pictures of lips against the real ones: PSNR, SSIM, motion energy, sharpness, landmarks
     #[command(after_help = LIPS_EXAMPLES)]
     Lips(LipsArgs),
+    /// The tables of ParaLip's paper: lips beside DualLip and TransformerT2L, losses, latency against length
+    #[command(after_help = PAPER_EXAMPLES)]
+    Paper(PaperArgs),
     /// Mel, F0, voicing and durations against the recorded ones
     #[command(after_help = VOICE_EXAMPLES)]
     Voice(VoiceArgs),
@@ -52,6 +56,14 @@ const LIPS_EXAMPLES: &str = "Examples:
 True durations are given where --predicted-durations is not, and the identity is each clip's first video frame. Clips of
 different length are compared as far as both go. --landmarks adds figures of the mouth (LMD, closures on p, b and m, movement
 in pauses), read by a net of `paravox train landmarks`.";
+
+const PAPER_EXAMPLES: &str = "Examples:
+  paravox eval paper data/lips runs/lips --voice runs/voice --speakers s1 \\
+      --reference DualLip=runs/dual-lip --reference TransformerT2L=runs/t2l \\
+      --ablation L1=runs/l1 --ablation L1+SSIM=runs/lips --landmarks runs/landmarks --reader runs/reader --json
+
+Each system has durations of its own; --ablation compares lips with true durations. The lips are trained with
+--own-durations, the references with `paravox train lips-reference`.";
 
 const VOICE_EXAMPLES: &str = "Examples:
   paravox eval voice data/speech runs/voice
@@ -104,6 +116,45 @@ struct ReaderArgs {
     /// As one JSON object
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Args)]
+struct PaperArgs {
+    /// Folder that `paravox prepare lips` wrote
+    data: PathBuf,
+    /// Folder of the lips' training
+    lips: PathBuf,
+    /// Folder of the voice whose text encoder the lips were trained on
+    #[arg(long, value_name = "FOLDER")]
+    voice: Option<PathBuf>,
+    /// An autoregressive system to compare with
+    #[arg(long = "reference", value_name = "NAME=FOLDER", value_parser = named_folder)]
+    references: Vec<(String, PathBuf)>,
+    /// Lips that were trained on other losses
+    #[arg(long = "ablation", value_name = "NAME=FOLDER", value_parser = named_folder)]
+    ablations: Vec<(String, PathBuf)>,
+    /// Speakers to measure, parted by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    speakers: Vec<String>,
+    /// At most this many clips
+    #[arg(long, value_name = "N")]
+    max: Option<usize>,
+    /// Folder of `paravox train landmarks`, or a file of `paravox export landmarks`
+    #[arg(long, value_name = "FOLDER|FILE")]
+    landmarks: Option<PathBuf>,
+    /// Folder of `paravox train reader`
+    #[arg(long, value_name = "FOLDER")]
+    reader: Option<PathBuf>,
+    /// As one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn named_folder(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, folder)) if !name.is_empty() && !folder.is_empty() => Ok((name.to_owned(), folder.into())),
+        _ => Err("write NAME=FOLDER".into()),
+    }
 }
 
 #[derive(Args)]
@@ -164,6 +215,17 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
             writeln!(out, "{} clips, {} phonemes, {} words", report.clips, report.phonemes, report.words)?;
             write_figures(&mut out, &report.figures)?;
         }
+        What::Paper(args) => {
+            let mut options = EvalPaperOptions::new(args.data, args.lips);
+            (options.voice, options.references, options.ablations) = (args.voice, args.references, args.ablations);
+            (options.speakers, options.max_clips) = (args.speakers, args.max);
+            (options.landmarks, options.reader) = (args.landmarks, args.reader);
+            let report = eval_paper(&options)?;
+            if args.json {
+                return write_json(&mut out, &report);
+            }
+            write_paper(&mut out, &report)?;
+        }
         What::Voice(args) => {
             let mut options = EvalVoiceOptions::new(args.data, args.voice);
             options.max_sentences = args.max;
@@ -187,6 +249,35 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
                 writeln!(out, "  {speaker:20} {error_ms:10.1} ms        {words} words")?;
             }
         }
+    }
+    Ok(())
+}
+
+fn write_paper(out: &mut impl Write, report: &PaperReport) -> std::io::Result<()> {
+    let mut write_systems = |title: &str, systems: &[SystemFigures]| {
+        for SystemFigures { system, figures, .. } in systems {
+            writeln!(out, "{system}, {title}, {} clips", report.clips)?;
+            write_figures(out, figures)?;
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    write_systems("own durations", &report.systems)?;
+    write_systems("true durations", &report.ablation)?;
+    writeln!(out, "Latency of a clip")?;
+    for row in &report.latency {
+        writeln!(
+            out,
+            "  {:20} {:10.0} ms median, {:.0} ms at most, {:.2} ms a video frame, {:.1} times the lips', {} parameters",
+            row.system, row.median_ms, row.max_ms, row.ms_per_video_frame, row.speed_up_of_lips, row.parameters
+        )?;
+    }
+    writeln!(out, "Latency by length")?;
+    for row in &report.latency_by_length {
+        write!(out, "  {:5.1} s", row.length_s)?;
+        for (system, ms) in &row.ms {
+            write!(out, "   {system} {ms:.0} ms")?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }
