@@ -8,7 +8,7 @@
 
 use super::landmarks::{Mouth, MouthPair, lip_opening};
 use super::{Mean, Metric};
-use crate::text::{Phoneme, Viseme, viseme};
+use crate::text::{Phoneme, Symbol, Viseme, viseme};
 
 /// Percentiles of the opening that count as shut and as wide.
 const SHUT: f64 = 0.02;
@@ -44,17 +44,14 @@ impl Closure {
 
     fn add(&mut self, mouth: &Mouth<'_>) {
         let openings: Vec<f64> = mouth.points.iter().map(lip_opening).collect();
-        match self.what {
-            What::Gap => closures(mouth, &openings).into_iter().for_each(|gap| self.mean.add(gap)),
+        let found = match self.what {
+            What::Gap => closures(mouth, &openings),
             What::Closed => {
-                closures(mouth, &openings).into_iter().for_each(|gap| self.mean.add(f64::from(u8::from(gap < CLOSED))));
+                closures(mouth, &openings).into_iter().map(|gap| f64::from(u8::from(gap < CLOSED))).collect()
             }
-            What::PauseMotion => {
-                if let Some(ratio) = pause_motion(mouth, &openings) {
-                    self.mean.add(ratio);
-                }
-            }
-        }
+            What::PauseMotion => pause_motion(mouth, &openings).into_iter().collect(),
+        };
+        found.into_iter().for_each(|value| self.mean.add(value));
     }
 }
 
@@ -91,7 +88,7 @@ impl Metric<MouthPair<'_>> for Closure {
 /// Spans in seconds of the symbols whose phoneme is one of those.
 fn spans(mouth: &Mouth<'_>, wanted: impl Fn(Phoneme) -> bool) -> Vec<(f64, f64)> {
     let rate = f64::from(mouth.timeline.sample_rate());
-    let of = |(symbol, ends): (&crate::text::Symbol, &[u64])| {
+    let of = |(symbol, ends): (&Symbol, &[u64])| {
         wanted(symbol.phoneme).then(|| (ends[0] as f64 / rate, ends[1] as f64 / rate))
     };
     mouth.symbols.iter().zip(mouth.timeline.boundaries().windows(2)).filter_map(of).collect()
@@ -136,7 +133,7 @@ fn percentile(values: &[f64], part: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::data::lips::{MOUTH_POINTS, MouthPoints};
-    use crate::text::{SentenceKind, Symbol};
+    use crate::text::SentenceKind;
     use crate::timeline::Timeline;
 
     /// A mouth whose lips are so many pixels apart.
