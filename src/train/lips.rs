@@ -362,6 +362,12 @@ mod tests {
         train_lips(&options).unwrap();
         eval.lips = options.common.out.clone();
         assert!(matches!(eval_lips(&eval), Err(TrainError::Options(why)) if why.contains("--own-durations")));
+        // A predictor can join them later.
+        let plain = std::mem::replace(&mut options.common.out, folder.path().join("joined"));
+        (options.common.from, options.own_durations) = (Some(plain), true);
+        train_lips(&options).unwrap();
+        eval.lips = options.common.out.clone();
+        eval_lips(&eval).unwrap();
         options.ssim_weight = -1.0;
         assert!(matches!(train_lips(&options), Err(TrainError::Options(_))));
     }

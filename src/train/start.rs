@@ -13,6 +13,9 @@ use crate::voice::Package;
 /// End of the names of tables with a row for each voice.
 const VOICE_TABLE: &str = "voice.weight";
 
+/// Beginning of the names of a duration predictor's parameters.
+const DURATION: &str = "duration.";
+
 /// Nets to start from.
 pub(crate) struct Start {
     path: PathBuf,
@@ -65,7 +68,8 @@ impl Start {
     }
 
     /// Gives parameters the values of these nets, which must be the same nets, except that there may be more voices: those
-    /// that were there sound as before, and the new ones start near the first.
+    /// that were there sound as before, and the new ones start near the first. A duration predictor may join nets that had
+    /// none and keeps its values.
     pub(crate) fn assign(mut self, vars: &[(String, Var)]) -> Result<()> {
         for (name, var) in vars.iter().filter(|(name, _)| name.ends_with(VOICE_TABLE)) {
             let (voices, _) = var.dims2()?;
@@ -83,7 +87,9 @@ impl Start {
             };
             self.tensors.insert(name.clone(), grown);
         }
-        checkpoint::assign(vars, &self.tensors, &self.path)
+        let known = |name: &str| !name.starts_with(DURATION) || self.tensors.keys().any(|name| name.starts_with(DURATION));
+        let vars: Vec<_> = vars.iter().filter(|(name, _)| known(name)).cloned().collect();
+        checkpoint::assign(&vars, &self.tensors, &self.path)
     }
 }
 
