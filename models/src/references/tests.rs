@@ -41,6 +41,28 @@ fn tiny(name: &str) -> ReferenceConfig {
     cfg
 }
 
+/// A tiny system on which everything leaves its mark: with the first weights of so few channels little would, and with the
+/// running statistics that BatchNorm starts with neither.
+fn loud(name: &str, seed: u64) -> ReferenceModel {
+    let params = Params::new(seed, &Device::Cpu);
+    let model = ReferenceModel::new(&tiny(name), params.builder()).unwrap();
+    let weights = params.trainable().into_iter().filter(|(_, var)| var.rank() > 1);
+    for (_, var) in weights.filter(|(name, _)| name.starts_with("system.") || name.ends_with("input.weight")) {
+        var.set(&(var.as_detached_tensor() * 3.).unwrap()).unwrap();
+    }
+    let (_, stop) = params.vars().into_iter().find(|(name, _)| name == "system.stop.bias").unwrap();
+    stop.set(&Tensor::new(&[-20f32], &Device::Cpu).unwrap()).unwrap();
+    let rng = DropoutRng::new(1);
+    let train = Mode::Train(&rng);
+    let owner = Tensor::new(&[0u32, 0, 0, 1, 1, 1], &Device::Cpu).unwrap();
+    for seed in 0..30 {
+        let identity = model.identity.forward(&pixels(2, seed), &train).unwrap();
+        let decoded = model.forward(&symbols(2, 7, seed), &ones(2, 7), &identity, &pixels(6, seed), &train).unwrap();
+        model.image.forward(&decoded.motion.flatten(0, 1).unwrap(), &owner, &identity, &train).unwrap();
+    }
+    model
+}
+
 fn pixels(images: usize, seed: u64) -> Tensor {
     ((noise((images, 3, 80, 160), seed) * 0.5).unwrap() + 0.5).unwrap()
 }
@@ -89,16 +111,7 @@ fn presets_survive_being_written_and_refuse_unknown_keys() {
 #[test]
 fn steps_equal_teacher_forcing_on_the_same_images() {
     for name in LIGHT {
-        let model = ReferenceModel::new(&tiny(name), Params::new(5, &Device::Cpu).builder()).unwrap();
-        // A training pass, so that BatchNorm's running statistics are not those it starts with.
-        let rng = DropoutRng::new(1);
-        let train = Mode::Train(&rng);
-        let both = model.identity.forward(&pixels(2, 1), &train).unwrap();
-        let before = pixels(6, 2);
-        let decoded = model.forward(&symbols(2, 7, 3), &ones(2, 7), &both, &before, &train).unwrap();
-        let owner = Tensor::new(&[0u32, 0, 0, 1, 1, 1], &Device::Cpu).unwrap();
-        model.image.forward(&decoded.motion.flatten(0, 1).unwrap(), &owner, &both, &train).unwrap();
-
+        let model = loud(name, 5);
         let (text, image) = (symbols(1, 7, 4), pixels(1, 5));
         let film = model.film(&text, &image, FilmLength::UntilStop(6)).unwrap();
         assert_eq!(film.images.dims(), [6, 3, 80, 160], "{name}: the film stops by itself");
@@ -107,11 +120,12 @@ fn steps_equal_teacher_forcing_on_the_same_images() {
         let forced = model.forward(&text, &ones(1, 7), &identity, &before, &Mode::Eval).unwrap();
         let prepared = model.image.prepare(&identity).unwrap();
         let images = model.image.decode(&forced.motion.squeeze(0).unwrap(), &prepared).unwrap();
-        assert!(difference(&images, &film.images) < 1e-4, "{name}: {}", difference(&images, &film.images));
+        assert!(difference(&images, &film.images) < 1e-5, "{name}: {}", difference(&images, &film.images));
         assert!(difference(&forced.attention.squeeze(0).unwrap(), &film.attention) < 1e-5, "{name}");
         // Otherwise a system that ignores its state would pass.
         let apart = |xs: &Tensor| difference(&xs.narrow(0, 1, 1).unwrap(), &xs.narrow(0, 5, 1).unwrap());
-        assert!(apart(&film.images) > 1e-3, "{name}: the film stands still");
+        assert!(apart(&film.attention) > 1e-4, "{name}: {} of attention", apart(&film.attention));
+        assert!(apart(&film.images) > 1e-4, "{name}: the film stands still");
     }
 }
 
@@ -132,7 +146,7 @@ fn a_stop_logit_above_zero_ends_the_film() {
 #[test]
 fn padding_changes_nothing_and_no_image_is_seen_too_early() {
     for name in LIGHT {
-        let model = ReferenceModel::new(&tiny(name), Params::new(6, &Device::Cpu).builder()).unwrap();
+        let model = loud(name, 6);
         let (text, faces, before) = (symbols(2, 6, 1), pixels(2, 2), pixels(8, 3));
         let mask = Tensor::new(&[[1f32, 1., 1., 1., 0., 0.], [1.; 6]], &Device::Cpu).unwrap();
         let identity = model.identity.forward(&faces, &Mode::Eval).unwrap();
@@ -157,7 +171,7 @@ fn gradients_are_right_for_a_batch() {
     for name in LIGHT {
         let params = Params::new(11, &Device::Cpu);
         let model = ReferenceModel::new(&tiny(name), params.builder()).unwrap();
-        let (text, faces, before, targets) = (symbols(2, 4, 1), pixels(2, 2), pixels(6, 3), pixels(6, 4));
+        let (text, faces, before, targets) = (symbols(2, 4, 1), pixels(2, 2), pixels(6, 7), pixels(6, 4));
         let mask = Tensor::new(&[[1f32, 1., 1., 0.], [1.; 4]], &Device::Cpu).unwrap();
         let owner = Tensor::new(&[0u32, 0, 0, 1, 1, 1], &Device::Cpu).unwrap();
         let looks = noise((2, 3, 4), 5);

@@ -249,6 +249,7 @@ fn set<T>(option: &mut T, value: Option<T>) {
 }
 
 pub(crate) fn run(args: Train) -> anyhow::Result<()> {
+    paravox_models::ops::keep_freed_memory();
     let report = match args.what {
         What::Voice(args) => {
             let mut options = train::VoiceOptions::default();
