@@ -77,12 +77,14 @@ mod tests {
         for (a, b) in plain.iter().zip(of(&film(2.0), Look::default())) {
             assert!((a - b).abs() < 0.06, "{a} {b}");
         }
+        let raw = |mirrored, shift| {
+            let mut pixels = Vec::new();
+            view(&film(1.0)[..CROP_BYTES], Look { mirrored, shift }, &mut pixels);
+            pixels
+        };
         // Two crop pixels are one of the view.
-        let shifted = of(&film(1.0), Look { mirrored: false, shift: [2, 4] });
-        let at = |view: &[f32], x: usize, y: usize| view[y * VIEW_WIDTH + x] - view[10 * VIEW_WIDTH + 10];
-        assert!((at(&shifted, 30, 20) - at(&plain, 30, 20)).abs() < 0.06);
-        assert!((shifted[0] - plain[2 * VIEW_WIDTH + 1]).abs() < 0.06);
-        let mirrored = of(&film(1.0), Look { mirrored: true, shift: [0, 0] });
-        assert!((mirrored[0] - plain[VIEW_WIDTH - 1]).abs() < 0.06);
+        let (plain, shifted, mirrored) = (raw(false, [0, 0]), raw(false, [2, 4]), raw(true, [0, 0]));
+        assert_eq!(shifted[7 * VIEW_WIDTH + 5], plain[9 * VIEW_WIDTH + 6]);
+        assert_eq!(mirrored[..VIEW_WIDTH], plain[..VIEW_WIDTH].iter().rev().copied().collect::<Vec<_>>());
     }
 }
