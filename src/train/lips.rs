@@ -292,7 +292,7 @@ pub(super) fn emphasis(device: &Device) -> candle_core::Result<Tensor> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::data::lips::LipsWriter;
     use crate::data::{Affine, LipsItem};
@@ -302,7 +302,7 @@ mod tests {
     use crate::train::checkpoint;
 
     /// Two clips of three video frames, one to train on and one to look at.
-    fn write_corpus(folder: &Path) {
+    pub(in crate::train) fn write_corpus(folder: &Path) {
         let pixels: Vec<u8> = (0..3 * CROP_BYTES).map(|i| (i * i % 253) as u8).collect();
         let mut writer = LipsWriter::open(folder, false).unwrap();
         for (clip, split) in [("one", Split::Train), ("two", Split::Test)] {

@@ -185,6 +185,8 @@ fn ends(lengths: &[(usize, usize)], longest: usize, device: &Device) -> candle_c
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::paper::{EvalPaperOptions, eval_paper};
+    use crate::train::{LipsOptions, train_lips};
 
     #[test]
     fn only_the_last_video_frame_of_a_clip_ends_it() {
@@ -192,5 +194,41 @@ mod tests {
         assert_eq!(ends.to_vec2::<f32>().unwrap(), [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
         let last = STOP_EMPHASIS;
         assert_eq!(weights.to_vec2::<f32>().unwrap(), [[1.0, last, 0.0, 0.0], [1.0, 1.0, 1.0, last]]);
+    }
+
+    /// Both systems train, and stand beside the lips in the paper's tables.
+    #[test]
+    fn the_tables_hold_every_system_and_every_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        super::super::lips::tests::write_corpus(&at("data"));
+        let tell = |common: &mut TrainOptions, out: &str| {
+            (common.data, common.out, common.steps, common.batch) = (at("data"), at(out), 1, 1);
+        };
+        let mut lips = LipsOptions { own_durations: true, ..LipsOptions::default() };
+        tell(&mut lips.common, "lips");
+        train_lips(&lips).unwrap();
+        for preset in ["dual-lip-light", "transformer-t2l-light"] {
+            let mut options = LipsReferenceOptions::default();
+            tell(&mut options.common, preset);
+            options.common.preset = preset.into();
+            train_lips_reference(&options).unwrap();
+        }
+        let mut options = EvalPaperOptions::new(at("data"), at("lips"));
+        options.references = ["dual-lip-light", "transformer-t2l-light"].map(|name| (name.into(), at(name))).to_vec();
+        options.ablations = vec![("L1".into(), at("lips"))];
+        options.lengths_s = vec![0.2, 0.4];
+        let report = eval_paper(&options).unwrap();
+        assert_eq!(report.systems.iter().map(|row| &*row.system).collect::<Vec<_>>()[0], "lips");
+        assert_eq!((report.clips, report.systems.len(), report.ablation.len(), report.latency.len()), (1, 3, 1, 3));
+        let has = |system: usize, name| report.systems[system].figures.iter().any(|figure| figure.name == name);
+        assert!(has(0, "duration_error") && has(1, "length_error") && !has(1, "duration_error"));
+        assert!((report.latency[0].speed_up_of_lips - 1.0).abs() < 1e-9);
+        assert!(report.latency.iter().all(|row| row.parameters > 1_000_000 && row.median_ms > 0.0));
+        let lengths: Vec<_> = report.latency_by_length.iter().map(|row| (row.video_frames, row.ms.len())).collect();
+        assert_eq!(lengths, [(5, 3), (10, 3)]);
+
+        options.lips = at("dual-lip-light");
+        assert!(eval_paper(&options).is_err());
     }
 }

@@ -87,7 +87,8 @@ impl Start {
             };
             self.tensors.insert(name.clone(), grown);
         }
-        let known = |name: &str| !name.starts_with(DURATION) || self.tensors.keys().any(|name| name.starts_with(DURATION));
+        let known =
+            |name: &str| !name.starts_with(DURATION) || self.tensors.keys().any(|name| name.starts_with(DURATION));
         let vars: Vec<_> = vars.iter().filter(|(name, _)| known(name)).cloned().collect();
         checkpoint::assign(&vars, &self.tensors, &self.path)
     }

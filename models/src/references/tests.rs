@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Result, Tensor};
 
-use super::{ReferenceConfig, ReferenceModel, SystemConfig};
+use super::{FilmLength, ReferenceConfig, ReferenceModel, SystemConfig};
 use crate::checks::{bits, check_gradients, difference, ids, noise};
 use crate::config::{from_toml, preset, preset_text, to_toml};
 use crate::identity_encoder::IdentityConfig;
