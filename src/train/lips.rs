@@ -352,7 +352,7 @@ pub(super) mod tests {
         let names = |eval: &EvalLipsOptions| -> Vec<&str> {
             eval_lips(eval).unwrap().figures.iter().map(|figure| figure.name).collect()
         };
-        assert!(!names(&eval).contains(&"length_error"));
+        assert!(!names(&eval).contains(&"duration_error"));
         eval.predicted_durations = true;
         assert!(["psnr", "duration_error", "length_error"].iter().all(|name| names(&eval).contains(name)));
 
