@@ -169,7 +169,8 @@ pub(super) struct Screen {
 impl Screen {
     pub(super) fn start() -> Self {
         let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-screen", "0", "800x800x24", "-nolisten", "tcp"]);
+        // Without -noreset the server starts anew when its last client leaves, and drops who comes in that moment.
+        command.args(["-displayfd", "1", "-screen", "0", "800x800x24", "-nolisten", "tcp", "-noreset"]);
         let mut xvfb = start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let mut line = String::new();
         BufReader::new(xvfb.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
