@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use paravox_models::config::{self, LipsConfig, VoiceConfig};
+use paravox_models::config::{LipsConfig, VoiceConfig};
 use paravox_models::identity_encoder::Identity;
 use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
@@ -18,7 +18,7 @@ use crate::data::{LipsDataset, Split};
 use crate::face::CROP_BYTES;
 use crate::reader::Reader;
 use crate::timeline::{HOP_LENGTH, Place, Timeline};
-use crate::train::checkpoint::{CONFIG, assign, load_model};
+use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
 use crate::train::lips_corpus::{
     choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, tensor_to_crops, visemes,
 };
@@ -40,9 +40,7 @@ impl LipsNets {
     /// Reads trained lips, with the encoder of a voice or, where none is given, the one that was trained along.
     pub(crate) fn load(lips: &Path, voice: Option<&Path>) -> Result<Self> {
         let device = Device::Cpu;
-        let path = lips.join(CONFIG);
-        let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
-        let config: LipsConfig = config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
+        let config: LipsConfig = read_config(&lips.join(CONFIG))?;
         let params = Params::new(0, &device);
         let model = LipsModel::new(&config, params.builder())?;
         let mut tensors = load_model(lips)?;
@@ -142,14 +140,7 @@ impl Clock {
 /// What the text encoder of a trained voice is made of, or that of lips that trained their own.
 pub(crate) fn encoder_config(folder: &Path) -> Result<TextEncoderConfig> {
     let own = folder.join(ENCODER_CONFIG);
-    let path = if own.exists() { own } else { folder.join(CONFIG) };
-    let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
-    let config = if path.ends_with(ENCODER_CONFIG) {
-        config::from_toml(&text)
-    } else {
-        config::from_toml::<VoiceConfig>(&text).map(|voice| voice.encoder)
-    };
-    config.map_err(|error| TrainError::checkpoint(&path, error))
+    if own.exists() { read_config(&own) } else { Ok(read_config::<VoiceConfig>(&folder.join(CONFIG))?.encoder) }
 }
 
 /// Reads the text encoder of a trained voice, or of lips that trained their own.

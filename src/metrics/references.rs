@@ -3,15 +3,14 @@
 use std::path::Path;
 
 use candle_core::Device;
-use paravox_models::config;
 use paravox_models::params::Params;
 use paravox_models::references::{Film, FilmLength, ReferenceConfig, ReferenceModel};
 
 use crate::text::Symbol;
-use crate::train::checkpoint::{CONFIG, assign, load_model};
+use crate::train::Result;
+use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
 use crate::train::lips_corpus::{crops_to_tensor, tensor_to_crops};
 use crate::train::symbols::SymbolBatch;
-use crate::train::{Result, TrainError};
 
 /// A film that does not end by itself ends after so many video frames, and so many for each symbol: more than twice what
 /// speech needs at the 25 video frames a second of GRID.
@@ -28,12 +27,10 @@ impl ReferenceNets {
     /// Reads a trained system.
     ///
     /// # Errors
-    /// [`TrainError`]: files that cannot be read or do not fit together.
+    /// [`crate::train::TrainError`]: files that cannot be read or do not fit together.
     pub fn load(folder: &Path) -> Result<Self> {
         let device = Device::Cpu;
-        let path = folder.join(CONFIG);
-        let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
-        let config: ReferenceConfig = config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
+        let config: ReferenceConfig = read_config(&folder.join(CONFIG))?;
         let params = Params::new(0, &device);
         let model = ReferenceModel::new(&config, params.builder())?;
         assign(&params.vars(), &load_model(folder)?, folder)?;
@@ -44,7 +41,7 @@ impl ReferenceNets {
     /// the system makes of it or `length`.
     ///
     /// # Errors
-    /// [`TrainError`] where the nets cannot read the symbols.
+    /// [`crate::train::TrainError`] where the nets cannot read the symbols.
     pub fn generate(&self, symbols: &[Symbol], identity: &[u8], length: Option<usize>) -> Result<Vec<u8>> {
         Ok(tensor_to_crops(&self.film(symbols, identity, length)?.images)?)
     }

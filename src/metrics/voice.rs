@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use paravox_models::config::{self, VoiceConfig};
+use paravox_models::config::VoiceConfig;
 use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
 use paravox_models::model::VoiceModel;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{Figure, Mean};
 use crate::data::{SpeechDataset, Split};
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
-use crate::train::checkpoint::{CONFIG, assign, load_model};
+use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
 use crate::train::symbols::{GridBatch, SymbolBatch};
 use crate::train::{Result, TrainError};
 
@@ -72,9 +72,7 @@ pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
 
 /// The voice of a training's folder, and what it is made of.
 pub(crate) fn load_voice(folder: &Path, device: &Device) -> Result<(VoiceModel, VoiceConfig)> {
-    let path = folder.join(CONFIG);
-    let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
-    let config: VoiceConfig = config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
+    let config: VoiceConfig = read_config(&folder.join(CONFIG))?;
     let params = Params::new(0, device);
     let model = VoiceModel::new(&config, params.builder())?;
     assign(&params.vars(), &load_model(folder)?, folder)?;

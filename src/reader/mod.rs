@@ -14,7 +14,6 @@ pub(crate) mod view;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use paravox_models::config;
 use paravox_models::lip_reader::{LipReader, LipReaderConfig, VIEW_HEIGHT, VIEW_WIDTH};
 use paravox_models::mode::Mode;
 use paravox_models::params::Params;
@@ -22,7 +21,7 @@ use paravox_models::params::Params;
 use crate::align::class_of;
 use crate::face::CROP_BYTES;
 use crate::text::{Phoneme, Symbol};
-use crate::train::checkpoint::{CONFIG, assign, load_model};
+use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
 use crate::train::{Result, TrainError};
 
 pub use edits::Errors;
@@ -56,8 +55,7 @@ impl Reader {
     /// [`TrainError::Io`], and [`TrainError::Checkpoint`] for a training of other nets.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
-        let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
-        let config: LipReaderConfig = config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))?;
+        let config: LipReaderConfig = read_config(&path)?;
         check(&config).map_err(|why| TrainError::checkpoint(&path, why))?;
         let params = Params::new(0, &Device::Cpu);
         let net = LipReader::new(&config, params.builder())?;
@@ -160,6 +158,8 @@ fn best_path(scores: &[f32]) -> Vec<Phoneme> {
 
 #[cfg(test)]
 mod tests {
+    use paravox_models::config;
+
     use super::*;
     use crate::text::SentenceKind;
     use crate::text::phonemes::symbols_from_ipa;

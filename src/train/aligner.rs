@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use paravox_models::aligner::{AlignerConfig, AlignerNet};
 use paravox_models::config;
 use paravox_models::losses;
@@ -212,18 +212,15 @@ impl AlignerTrainer {
 
 impl Trainer for AlignerTrainer {
     type Batch = AlignerBatch;
+    type Config = AlignerConfig;
     const KIND: &'static str = "aligner";
 
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
+    fn params(&self) -> &Params {
+        &self.params
     }
 
-    fn vars(&self) -> Vec<(String, Var)> {
-        self.params.vars()
-    }
-
-    fn config(&self) -> String {
-        config::to_toml(&self.config).expect("a config that was read can be written")
+    fn config(&self) -> &AlignerConfig {
+        &self.config
     }
 
     fn loss(&self, batch: AlignerBatch, dropout_seed: u64) -> candle_core::Result<Loss> {

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
+use paravox_models::config;
 use safetensors::tensor::{Dtype, TensorView};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Result, TrainError};
@@ -45,6 +47,12 @@ pub(crate) struct Checkpoint {
     pub(crate) progress: Progress,
     pub(crate) model: BTreeMap<String, Tensor>,
     pub(crate) optimiser: BTreeMap<String, Tensor>,
+}
+
+/// Reads a file of a nets' configuration.
+pub(crate) fn read_config<C: DeserializeOwned>(path: &Path) -> Result<C> {
+    let text = std::fs::read_to_string(path).map_err(|error| TrainError::read(path, error))?;
+    config::from_toml(&text).map_err(|error| TrainError::checkpoint(path, error))
 }
 
 /// Writes a checkpoint and, beside it, the nets alone.

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use paravox_models::config;
 use paravox_models::landmark_net::{LandmarkConfig, LandmarkNet};
 use paravox_models::losses;
@@ -187,18 +187,15 @@ impl LandmarkTrainer {
 
 impl Trainer for LandmarkTrainer {
     type Batch = LandmarkBatch;
+    type Config = LandmarkConfig;
     const KIND: &'static str = "landmarks";
 
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
+    fn params(&self) -> &Params {
+        &self.params
     }
 
-    fn vars(&self) -> Vec<(String, Var)> {
-        self.params.vars()
-    }
-
-    fn config(&self) -> String {
-        config::to_toml(&self.config).expect("a config that was read can be written")
+    fn config(&self) -> &LandmarkConfig {
+        &self.config
     }
 
     fn loss(&self, batch: LandmarkBatch, dropout_seed: u64) -> candle_core::Result<Loss> {

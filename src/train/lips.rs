@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{D, Device, Tensor, Var};
+use candle_core::{D, Device, Tensor};
 use paravox_models::config::{self, LipsConfig, VoiceConfig};
 use paravox_models::discriminator::{Discriminator, DiscriminatorConfig};
 use paravox_models::layers::{Linear, LinearConfig};
@@ -180,22 +180,19 @@ impl LipsTrainer {
 
 impl Trainer for LipsTrainer {
     type Batch = LipsBatch;
+    type Config = LipsConfig;
     const KIND: &'static str = "lips";
 
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
-    }
-
-    fn vars(&self) -> Vec<(String, Var)> {
-        self.params.vars()
+    fn params(&self) -> &Params {
+        &self.params
     }
 
     fn rate_share(&self, name: &str) -> f64 {
         if name.starts_with(&format!("{AID}.{DISCRIMINATOR}.")) { DISCRIMINATOR_RATE_SHARE } else { 1.0 }
     }
 
-    fn config(&self) -> String {
-        config::to_toml(&self.nets.config).expect("a config that was read can be written")
+    fn config(&self) -> &LipsConfig {
+        &self.nets.config
     }
 
     fn loss(&self, batch: LipsBatch, dropout_seed: u64) -> candle_core::Result<Loss> {

@@ -82,6 +82,18 @@ pub(crate) fn tensor_to_crops(images: &Tensor) -> candle_core::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Refuses a speaker who has no clip in the dataset, which `folder` holds.
+pub(crate) fn check_speakers<'a>(
+    dataset: &LipsDataset,
+    folder: &Path,
+    mut speakers: impl Iterator<Item = &'a String>,
+) -> Result<()> {
+    match speakers.find(|name| (0..dataset.len()).all(|i| dataset.meta(i).speaker != **name)) {
+        Some(name) => Err(TrainError::Options(format!("{}: no speaker {name}", folder.display()))),
+        None => Ok(()),
+    }
+}
+
 /// Chosen clips of a lip dataset.
 pub(crate) struct Clips {
     pub(crate) dataset: LipsDataset,
@@ -95,11 +107,7 @@ impl Clips {
     /// often as others.
     pub(crate) fn open(folder: &Path, speakers: &[String], weights: &[(String, f64)], motion_hz: f64) -> Result<Self> {
         let dataset = LipsDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
-        for name in speakers.iter().chain(weights.iter().map(|(name, _)| name)) {
-            if !(0..dataset.len()).any(|i| dataset.meta(i).speaker == *name) {
-                return Err(TrainError::Options(format!("{}: no speaker {name}", folder.display())));
-            }
-        }
+        check_speakers(&dataset, folder, speakers.iter().chain(weights.iter().map(|(name, _)| name)))?;
         let mut sum = 0.0;
         let mut train = Vec::new();
         for i in choose(&dataset, Split::Train, speakers) {

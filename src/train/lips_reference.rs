@@ -10,8 +10,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
-use paravox_models::config::{self, preset};
+use candle_core::{Device, Tensor};
+use paravox_models::config::preset;
 use paravox_models::layers::{Linear, LinearConfig};
 use paravox_models::losses;
 use paravox_models::mode::{DropoutRng, Mode};
@@ -115,18 +115,15 @@ impl ReferenceTrainer {
 
 impl Trainer for ReferenceTrainer {
     type Batch = ReferenceBatch;
+    type Config = ReferenceConfig;
     const KIND: &'static str = "lips-reference";
 
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
+    fn params(&self) -> &Params {
+        &self.params
     }
 
-    fn vars(&self) -> Vec<(String, Var)> {
-        self.params.vars()
-    }
-
-    fn config(&self) -> String {
-        config::to_toml(&self.nets.config).expect("a config that was read can be written")
+    fn config(&self) -> &ReferenceConfig {
+        &self.nets.config
     }
 
     fn loss(&self, batch: ReferenceBatch, dropout_seed: u64) -> candle_core::Result<Loss> {

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use paravox_models::config;
 use paravox_models::lip_reader::{LipReader, LipReaderConfig, VIEW_HEIGHT, VIEW_WIDTH};
 use paravox_models::losses::{ctc, ctc_least_steps};
@@ -16,7 +16,7 @@ use rand::Rng;
 
 use super::batches::step_rng;
 use super::error::{Result, TrainError};
-use super::lips_corpus::choose;
+use super::lips_corpus::{check_speakers, choose};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
 use crate::data::{LipsDataset, Split};
@@ -80,9 +80,7 @@ struct Films {
 impl Films {
     fn open(folder: &Path, speakers: &[String], steps: usize) -> Result<Self> {
         let dataset = LipsDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
-        if let Some(name) = speakers.iter().find(|name| (0..dataset.len()).all(|i| dataset.meta(i).speaker != **name)) {
-            return Err(TrainError::Options(format!("{}: no speaker {name}", folder.display())));
-        }
+        check_speakers(&dataset, folder, speakers.iter())?;
         let fits = |&i: &usize| {
             let (meta, labels) = (dataset.meta(i), labels(&dataset.meta(i).symbols));
             !labels.is_empty() && ctc_least_steps(&labels) <= meta.n_video_frames * steps
@@ -170,18 +168,15 @@ impl ReaderTrainer {
 
 impl Trainer for ReaderTrainer {
     type Batch = ReaderBatch;
+    type Config = LipReaderConfig;
     const KIND: &'static str = "reader";
 
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
+    fn params(&self) -> &Params {
+        &self.params
     }
 
-    fn vars(&self) -> Vec<(String, Var)> {
-        self.params.vars()
-    }
-
-    fn config(&self) -> String {
-        config::to_toml(&self.config).expect("a config that was read can be written")
+    fn config(&self) -> &LipReaderConfig {
+        &self.config
     }
 
     fn loss(&self, batch: ReaderBatch, dropout_seed: u64) -> candle_core::Result<Loss> {

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use paravox_models::config::{self, ConfigError};
+use paravox_models::params::Params;
+use serde::Serialize;
 
 use super::batches::Prefetch;
 use super::checkpoint::{self, Progress};
@@ -66,23 +68,22 @@ pub(crate) fn config<C: serde::de::DeserializeOwned>(
     } else {
         return preset(&options.preset).map_err(|error| TrainError::Options(error.to_string()));
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| TrainError::read(&path, error))?;
-    config::from_toml(&text).map_err(|error| TrainError::checkpoint(&path, error))
+    checkpoint::read_config(&path)
 }
 
 /// One set of nets in training.
 pub(crate) trait Trainer {
     /// What one step works on.
     type Batch: Send + 'static;
-    /// `voice`, `vocoder`, `lips`, `aligner`, `reader`.
+    /// What the nets are made of.
+    type Config: Serialize;
+    /// `voice`, `vocoder` and so on: the sub-command of `paravox train`.
     const KIND: &'static str;
 
-    /// The parameters that the optimiser changes, sorted by name.
-    fn trainable(&self) -> Vec<(String, Var)>;
-    /// All that a checkpoint holds: the trainable parameters and running statistics, sorted by name.
-    fn vars(&self) -> Vec<(String, Var)>;
-    /// The nets' configuration as TOML.
-    fn config(&self) -> String;
+    /// All that a checkpoint holds and the optimiser may change.
+    fn params(&self) -> &Params;
+    /// The nets' configuration.
+    fn config(&self) -> &Self::Config;
     /// The loss of a batch in training; `dropout_seed` belongs to this step.
     fn loss(&self, batch: Self::Batch, dropout_seed: u64) -> candle_core::Result<Loss>;
     /// The part of the learning rate that the parameter of this name learns at.
@@ -136,7 +137,7 @@ pub(crate) fn run<T: Trainer>(
         steps: loop_.progress.step,
         seconds: loop_.seconds(),
         skipped: loop_.optimiser.skipped(),
-        parameters: trainer.trainable().iter().map(|(_, var)| var.elem_count()).sum(),
+        parameters: trainer.params().count(),
         losses: loop_.last_losses,
         validation,
     })
@@ -164,7 +165,8 @@ struct Loop<'a, T: Trainer> {
 impl<'a, T: Trainer> Loop<'a, T> {
     fn start(trainer: &'a T, options: &'a TrainOptions) -> Result<Self> {
         let adamw = AdamWOptions { clip_norm: options.clip_norm, ..Default::default() };
-        let mut optimiser = AdamW::new(trainer.trainable(), adamw)?.with_rate_shares(|name| trainer.rate_share(name));
+        let mut optimiser =
+            AdamW::new(trainer.params().trainable(), adamw)?.with_rate_shares(|name| trainer.rate_share(name));
         let mut progress = Progress {
             kind: T::KIND.to_string(),
             step: 0,
@@ -175,7 +177,7 @@ impl<'a, T: Trainer> Loop<'a, T> {
             seed: options.seed,
         };
         let path = options.out.join(checkpoint::CHECKPOINT);
-        let vars = trainer.vars();
+        let vars = trainer.params().vars();
         match checkpoint::load(&options.out)? {
             Some(_) if !options.resume => {
                 return Err(TrainError::Options(format!(
@@ -202,7 +204,8 @@ impl<'a, T: Trainer> Loop<'a, T> {
                     Start::read(from, T::KIND)?.assign(&nets)?;
                 }
                 let config = options.out.join(checkpoint::CONFIG);
-                checkpoint::write_atomically(&config, trainer.config().as_bytes())?;
+                let text = config::to_toml(trainer.config()).expect("a config that was read can be written");
+                checkpoint::write_atomically(&config, text.as_bytes())?;
             }
         }
         let now = Instant::now();
@@ -314,7 +317,7 @@ impl<'a, T: Trainer> Loop<'a, T> {
         self.progress.seconds = self.seconds();
         self.progress.updates = self.optimiser.updates();
         self.progress.skipped = self.optimiser.skipped();
-        checkpoint::save(&self.options.out, &self.progress, &self.trainer.vars(), self.optimiser.state()?)?;
+        checkpoint::save(&self.options.out, &self.progress, &self.trainer.params().vars(), self.optimiser.state()?)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -337,6 +340,8 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use candle_core::Device;
     use rand::Rng;
@@ -345,33 +350,38 @@ mod tests {
 
     /// Two layers that learn y = |x| from noisy points, with dropout made from the step's seed.
     struct Tiny {
-        vars: Vec<(String, Var)>,
+        params: Params,
+        config: BTreeMap<&'static str, u32>,
     }
 
     impl Tiny {
         fn new() -> Self {
-            let values = |n: usize, k: f32| (0..n).map(|i| (i as f32 * k).sin()).collect::<Vec<f32>>();
-            let var = |n, k, shape: (usize, usize)| Var::from_vec(values(n, k), shape, &Device::Cpu).unwrap();
-            Self { vars: vec![("a".into(), var(16, 0.7, (1, 16))), ("b".into(), var(16, 1.3, (16, 1)))] }
+            let params = Params::new(0, &Device::Cpu);
+            for (name, shape, k) in [("a", (1, 16), 0.7f32), ("b", (16, 1), 1.3)] {
+                params.builder().get(shape, name).unwrap();
+                let values: Vec<f32> = (0..16).map(|i| (i as f32 * k).sin()).collect();
+                let (_, var) = params.vars().into_iter().find(|var| var.0 == name).unwrap();
+                var.set(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap();
+            }
+            Self { params, config: BTreeMap::from([("width", 16)]) }
         }
     }
 
     impl Trainer for Tiny {
         type Batch = Vec<f32>;
+        type Config = BTreeMap<&'static str, u32>;
         const KIND: &'static str = "tiny";
-        fn trainable(&self) -> Vec<(String, Var)> {
-            self.vars.clone()
+        fn params(&self) -> &Params {
+            &self.params
         }
-        fn vars(&self) -> Vec<(String, Var)> {
-            self.vars.clone()
-        }
-        fn config(&self) -> String {
-            "width = 16\n".into()
+        fn config(&self) -> &Self::Config {
+            &self.config
         }
         fn loss(&self, batch: Vec<f32>, dropout_seed: u64) -> candle_core::Result<Loss> {
             let xs = Tensor::from_vec(batch, (8, 1), &Device::Cpu)?;
             let kept = if step_rng(dropout_seed, 0).random::<bool>() { 1.0 } else { 0.5 };
-            let ys = (xs.matmul(&self.vars[0].1)?.relu()? * kept)?.matmul(&self.vars[1].1)?;
+            let vars = self.params.vars();
+            let ys = (xs.matmul(&vars[0].1)?.relu()? * kept)?.matmul(&vars[1].1)?;
             let total = (ys - xs.abs()?)?.sqr()?.mean_all()?;
             let value = f64::from(total.to_scalar::<f32>()?);
             Ok(Loss { total, parts: vec![("loss", value)] })
@@ -421,8 +431,8 @@ mod tests {
         assert_eq!(report.steps, 10);
         assert_eq!(losses(straight.path()).len(), 10);
         assert_eq!(losses(straight.path()), losses(cut.path()));
-        for ((_, a), (_, b)) in trained.vars.iter().zip(&resumed.vars) {
-            let values = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for ((_, a), (_, b)) in trained.params.vars().iter().zip(&resumed.params.vars()) {
+            let values = |var: &Tensor| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
             assert_eq!(values(a), values(b));
         }
     }

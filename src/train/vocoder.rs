@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
-use paravox_models::config::{self, ConfigError};
+use candle_core::{Device, Tensor};
+use paravox_models::config::ConfigError;
 use paravox_models::losses;
 use paravox_models::params::Params;
 use paravox_vocoder::discriminator::SpectrogramDiscriminator;
@@ -215,18 +215,15 @@ fn duel(
 
 impl Trainer for VocoderTrainer {
     type Batch = VocoderBatch;
+    type Config = FourierConfig;
     const KIND: &'static str = "vocoder";
 
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
+    fn params(&self) -> &Params {
+        &self.params
     }
 
-    fn vars(&self) -> Vec<(String, Var)> {
-        self.params.vars()
-    }
-
-    fn config(&self) -> String {
-        config::to_toml(&self.config).expect("a config that was read can be written")
+    fn config(&self) -> &FourierConfig {
+        &self.config
     }
 
     fn loss(&self, batch: VocoderBatch, _: u64) -> candle_core::Result<Loss> {

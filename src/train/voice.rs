@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use paravox_models::config::{self, VoiceConfig};
 use paravox_models::length_regulator::regulate;
 use paravox_models::losses;
@@ -188,18 +188,15 @@ impl VoiceTrainer {
 
 impl Trainer for VoiceTrainer {
     type Batch = VoiceBatch;
+    type Config = VoiceConfig;
     const KIND: &'static str = "voice";
 
-    fn trainable(&self) -> Vec<(String, Var)> {
-        self.params.trainable()
+    fn params(&self) -> &Params {
+        &self.params
     }
 
-    fn vars(&self) -> Vec<(String, Var)> {
-        self.params.vars()
-    }
-
-    fn config(&self) -> String {
-        config::to_toml(&self.config).expect("a config that was read can be written")
+    fn config(&self) -> &VoiceConfig {
+        &self.config
     }
 
     fn loss(&self, batch: VoiceBatch, dropout_seed: u64) -> candle_core::Result<Loss> {
