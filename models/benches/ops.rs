@@ -1,8 +1,8 @@
 //! Each operation beside candle's own, forward and forward with backward: `cargo bench -p paravox-models`.
 //!
-//! candle's own is left out where it has none or where its gradient is wrong or missing. "candle's part" is what candle
-//! does around any operation in the backward pass: it fills the first gradient, and clears memory for each further one and
-//! adds to it. A comparison of kernels takes it off.
+//! candle's own is left out where it has none or where its gradient is wrong or missing. The backward pass fills the first
+//! gradient with ones, clears memory for each further one and adds to it. PyTorch does the same work in
+//! `x.grad = zeros_like(x); y = op(x); y.backward(ones_like(y))`; `torch.autograd.grad` with a given gradient does less.
 
 use std::hint::black_box;
 
@@ -43,14 +43,6 @@ fn time(
             let vars = vars.map(|v| v.as_tensor().clone()).collect::<Vec<_>>();
             group.bench_function(format!("{name}/forward+backward"), |b| {
                 b.iter(|| black_box(op(&vars).and_then(|ys| ys.backward()).expect("shapes fit")));
-            });
-            let ys = op(&tensors).expect("shapes fit");
-            let accumulate = |grad: &Tensor| grad.zeros_like()?.add(grad);
-            group.bench_function(format!("{name}/candle's part"), |b| {
-                b.iter(|| {
-                    black_box(ys.ones_like().expect("memory for the gradient"));
-                    black_box(tensors.iter().map(accumulate).collect::<Result<Vec<_>>>().expect("same shapes"))
-                });
             });
         }
     }

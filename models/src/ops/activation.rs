@@ -1,8 +1,10 @@
 //! Elementwise activations.
 
+use std::mem::MaybeUninit;
+
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
-use super::cpu::{View, build, elements, on_cpu, simd, tensor};
+use super::cpu::{View, elements, on_cpu, simd, tensor, written_in_tasks};
 use super::{Result, approx, portable};
 
 /// max(x, 0); the gradient at 0 is 0.
@@ -152,17 +154,17 @@ impl Activation for Gelu {
 }
 
 simd! {
-    fn forward[A: Activation](activation: A, xs: &[f32], ys: &mut [f32]) {
+    fn forward[A: Activation](activation: A, xs: &[f32], ys: &mut [MaybeUninit<f32>]) {
         for (y, x) in ys.iter_mut().zip(xs) {
-            *y = activation.value(*x);
+            y.write(activation.value(*x));
         }
     }
 }
 
 simd! {
-    fn backward[A: Activation](activation: A, xs: &[f32], ys: &[f32], grads: &[f32], dst: &mut [f32]) {
+    fn backward[A: Activation](activation: A, xs: &[f32], ys: &[f32], grads: &[f32], dst: &mut [MaybeUninit<f32>]) {
         for (((d, x), y), g) in dst.iter_mut().zip(xs).zip(ys).zip(grads) {
-            *d = *g * activation.slope(*x, *y);
+            d.write(*g * activation.slope(*x, *y));
         }
     }
 }
@@ -176,7 +178,9 @@ impl<A: Activation> CustomOp1 for Elementwise<A> {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let xs = elements(storage, layout)?;
-        let ys = build(xs.len(), |start, ys| forward(self.0, &xs[start..start + ys.len()], ys));
+        let write = |start: usize, ys: &mut [_]| forward(self.0, &xs[start..start + ys.len()], ys);
+        // SAFETY: the loop writes an element for each of as many inputs.
+        let ys = unsafe { written_in_tasks(xs.len(), write) };
         Ok((CpuStorage::F32(ys), layout.shape().clone()))
     }
 
@@ -184,10 +188,12 @@ impl<A: Activation> CustomOp1 for Elementwise<A> {
         let grad = grad.contiguous()?;
         let (xs, ys, grads) = (View::new(arg)?, View::new(res)?, View::new(&grad)?);
         let (xs, ys, grads) = (&*xs, &*ys, &*grads);
-        let dst = build(xs.len(), |start, dst| {
+        let write = |start: usize, dst: &mut [_]| {
             let end = start + dst.len();
             backward(self.0, &xs[start..end], &ys[start..end], &grads[start..end], dst);
-        });
+        };
+        // SAFETY: the loop writes an element for each of as many inputs.
+        let dst = unsafe { written_in_tasks(xs.len(), write) };
         Ok(Some(tensor(dst, arg.shape())?))
     }
 }

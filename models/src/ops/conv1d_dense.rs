@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::affine::Kernel;
 use super::conv1d::Geometry;
-use super::cpu::{biased_rows, column_sums};
+use super::cpu::{biased_rows, build, column_sums, transposed};
 use super::gemm::{Base, Mat, MatMut, products};
 
 /// A convolution of (B, T, C) in any number of groups.
@@ -19,10 +19,19 @@ fn padded(xs: &[f32], batch: usize, channels: usize, left: usize, right: usize) 
     if left + right == 0 || xs.is_empty() {
         return Cow::Borrowed(xs);
     }
-    let row = xs.len() / batch;
-    let mut dst = vec![0.0; xs.len() + batch * (left + right) * channels];
-    let chunks = dst.par_chunks_exact_mut(row + (left + right) * channels).zip(xs.par_chunks_exact(row));
-    chunks.for_each(|(d, x)| d[left * channels..][..row].copy_from_slice(x));
+    let (row, before) = (xs.len() / batch, left * channels);
+    let padded = before + row + right * channels;
+    // A piece holds zeros, into which it takes what it has of its sequences.
+    let dst = build(batch * padded, |start, dst| {
+        let end = start + dst.len();
+        for b in start / padded..end.div_ceil(padded) {
+            let first = b * padded + before;
+            let (from, to) = (first.max(start), (first + row).min(end));
+            if from < to {
+                dst[from - start..to - start].copy_from_slice(&xs[b * row + from - first..][..to - from]);
+            }
+        }
+    });
     Cow::Owned(dst)
 }
 
@@ -199,6 +208,17 @@ impl Kernel for Dense {
             let Some(first) = terms.first() else { continue };
             for (i, (_, [from, count])) in first.iter().enumerate() {
                 let right = terms.iter().map(|terms| terms[i].0).collect::<Vec<_>>();
+                if outputs < *count {
+                    // The narrower matrix on the right: that one is copied.
+                    let (inputs, grads) = (right.iter().map(|m| m.t()), left.iter().map(|m| m.t()));
+                    let mut narrow = vec![0.0; count * outputs];
+                    let dst = MatMut::new(&mut narrow, [*count, outputs], outputs);
+                    products(&mut [(dst, inputs.collect())], &grads.collect::<Vec<_>>(), Base::Zero);
+                    let rows = transposed(&narrow, outputs);
+                    let targets = dw[*from..].chunks_mut(width).zip(rows.chunks_exact(*count));
+                    targets.for_each(|(dst, src)| dst[..*count].copy_from_slice(src));
+                    continue;
+                }
                 let dst = MatMut::new(&mut dw[*from..], [outputs, *count], width);
                 products(&mut [(dst, left.clone())], &right, Base::Zero);
             }

@@ -129,7 +129,7 @@ pub(super) fn build(len: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<
 
 /// Builds `len` elements as [`build`] does, in pieces of `piece` elements, perhaps fewer in the last.
 pub(super) fn build_pieces(len: usize, piece: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-    build_parts(len, piece, piece, work)
+    build_parts(len, piece * (ELEMENTS_PER_TASK / piece.max(1)).max(1), piece, work)
 }
 
 /// Builds `len` elements in tasks of `task` elements, each in pieces of `piece`.
@@ -162,6 +162,15 @@ pub(super) unsafe fn written(len: usize, write: impl FnOnce(&mut [MaybeUninit<f3
     // SAFETY: by the contract.
     unsafe { dst.set_len(len) };
     dst
+}
+
+/// `len` elements; `write` writes pieces of them, given the offset of each.
+///
+/// # Safety
+/// It writes all of every piece.
+pub(super) unsafe fn written_in_tasks(len: usize, write: impl Fn(usize, &mut [MaybeUninit<f32>]) + Sync) -> Vec<f32> {
+    // SAFETY: the pieces cover all elements; the rest by the contract.
+    unsafe { written(len, |dst| for_pieces(dst, ELEMENTS_PER_TASK, write)) }
 }
 
 /// Adds up `count` contributions of `len` sums each: `work(i, sums)` adds contribution i. At most `groups` tasks, of

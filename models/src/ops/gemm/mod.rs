@@ -148,8 +148,9 @@ pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<
     let parallel = rows * columns * depth > 64 * 64 * 64;
     let panels = columns.div_ceil(PANEL);
     // Tasks of some rows and panels each.
+    let most = BLOCK.min((rows * panels).div_ceil(TASKS).next_multiple_of(ROWS));
     let blocks = targets.iter().enumerate().flat_map(|(target, (dst, _))| {
-        let step = even(dst.rows, BLOCK);
+        let step = even(dst.rows, most);
         (0..dst.rows).step_by(step).map(move |from| (target, [from, (from + step).min(dst.rows)]))
     });
     let blocks = blocks.collect::<Vec<_>>();
@@ -312,7 +313,8 @@ impl Target {
             // A copy costs less than it saves where it is read often, or where rows that begin in the same set of the cache
             // would drive one another out.
             let often = panels[1] - panels[0] >= 8;
-            let in_place = left.column_stride == 1 && !left.row_stride.is_multiple_of(512) && !often;
+            let strides = [left.row_stride, left.column_stride];
+            let in_place = strides.contains(&1) && !strides.iter().any(|s| s.is_multiple_of(512)) && !often;
             if !in_place {
                 buffer.resize((to - from) * slice.depth, 0.0);
                 pack_tiles(left, [from, to], step, buffer);
@@ -323,7 +325,7 @@ impl Target {
                 for row in (from..to).step_by(step) {
                     let rows = step.min(to - row);
                     let (left, strides) = match in_place {
-                        true => (&left.data[row * left.row_stride..], [left.row_stride, 1]),
+                        true => (&left.data[row * left.row_stride..], strides),
                         false => (&buffer[(row - from) * slice.depth..], [1, rows]),
                     };
                     let dst = self.start.wrapping_add(row * self.row_stride + panel * PANEL);

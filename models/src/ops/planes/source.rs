@@ -1,6 +1,6 @@
 //! The source of a correlation, laid out so that every tap is a constant distance.
 
-use crate::ops::cpu::{build_pieces, every};
+use crate::ops::cpu::{build_pieces, every, simd};
 use crate::ops::gemm::tile::PANEL;
 
 /// A tap of a kernel: the output at (y, x) meets the source at (y + shift\[0\], x + shift\[1\]) of a phase.
@@ -68,16 +68,37 @@ impl Grid {
         let planes = xs.len() / pixels.max(1);
         build_pieces(planes * laid_out + PANEL, laid_out, |start, dst| {
             let Some(src) = xs.get(start / laid_out * pixels..) else { return };
-            for (y, line) in src[..pixels.min(src.len())].chunks_exact(self.size[1]).enumerate() {
-                let at = self.origin + y / self.stride[0] * self.pitch;
-                let phases = &mut dst[y % self.stride[0] * self.stride[1] * self.phase..];
-                for (x, dst) in phases.chunks_mut(self.phase).take(self.stride[1]).enumerate() {
-                    let count = line.len().saturating_sub(x).div_ceil(self.stride[1]);
-                    if count > 0 {
-                        every(&line[x..], self.stride[1], &mut dst[at..][..count]);
-                    }
-                }
+            let src = &src[..pixels.min(src.len())];
+            match self.stride[1] {
+                1 => lay_out_lines(src, self, dst),
+                _ => lay_out_phases(src, self, dst),
             }
         })
+    }
+}
+
+simd! {
+    /// Lays out a plane whose pixels are all of one phase: short lines are not worth a call each.
+    fn lay_out_lines(src: &[f32], grid: &Grid, dst: &mut [f32]) {
+        let [down, _] = grid.stride;
+        for (y, line) in src.chunks_exact(grid.size[1]).enumerate() {
+            let at = y % down * grid.phase + grid.origin + y / down * grid.pitch;
+            dst[at..][..line.len()].iter_mut().zip(line).for_each(|(d, s)| *d = *s);
+        }
+    }
+}
+
+/// Lays out a plane whose pixels are dealt out to phases.
+fn lay_out_phases(src: &[f32], grid: &Grid, dst: &mut [f32]) {
+    let [down, across] = grid.stride;
+    for (y, line) in src.chunks_exact(grid.size[1]).enumerate() {
+        let at = grid.origin + y / down * grid.pitch;
+        let phases = &mut dst[y % down * across * grid.phase..];
+        for (x, dst) in phases.chunks_mut(grid.phase).take(across).enumerate() {
+            let count = line.len().saturating_sub(x).div_ceil(across);
+            if count > 0 {
+                every(&line[x..], across, &mut dst[at..][..count]);
+            }
+        }
     }
 }
