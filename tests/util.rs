@@ -85,9 +85,11 @@ fn write_package(folder: &Path) {
     LipsModel::new(&lips, params.builder()).unwrap();
     write(&folder.join("lips.safetensors"), &params, &config::to_toml(&lips).unwrap());
 
-    face_asset().save(folder.join("faces/test")).unwrap();
+    for (name, height) in [("test", 128), ("tall", 160)] {
+        face_asset(name, height).save(folder.join("faces").join(name)).unwrap();
+    }
     let text = |text: &str| text.to_string();
-    let voice = |name: &str, speaker: u32| VoiceEntry {
+    let voice = |name: &str, speaker: u32, face: Option<&str>| VoiceEntry {
         name: text(name),
         description: text("noise"),
         licence: text("MIT OR Apache-2.0"),
@@ -96,22 +98,24 @@ fn write_package(folder: &Path) {
         speaker,
         vocoder: text("vocoder.safetensors"),
         lips: Some(text("lips.safetensors")),
+        face: face.map(text),
         card: None,
         lip_lead_s: 0.0,
+    };
+    let face = |name: &str| FaceEntry {
+        name: text(name),
+        description: text("a grey oval"),
+        licence: text("MIT OR Apache-2.0"),
+        origin: text("drawn by a test"),
+        folder: format!("faces/{name}"),
+        card: None,
     };
     let manifest = Manifest {
         schema: SCHEMA,
         default_voice: text("random"),
         default_face: Some(text("test")),
-        voices: vec![voice("random", 0), voice("other", 1)],
-        faces: vec![FaceEntry {
-            name: text("test"),
-            description: text("a grey oval"),
-            licence: text("MIT OR Apache-2.0"),
-            origin: text("drawn by a test"),
-            folder: text("faces/test"),
-            card: None,
-        }],
+        voices: vec![voice("random", 0, None), voice("other", 1, Some("tall"))],
+        faces: ["test", "tall"].map(face).to_vec(),
         sha256: BTreeMap::new(),
     };
     std::fs::write(folder.join(MANIFEST_FILE), serde_json::to_vec(&manifest).unwrap()).unwrap();
@@ -119,8 +123,8 @@ fn write_package(folder: &Path) {
 }
 
 /// A grey oval on white, with a darker band where the lips are.
-fn face_asset() -> FaceAsset {
-    let (width, height) = (128u32, 128u32);
+fn face_asset(name: &str, height: u32) -> FaceAsset {
+    let width = 128u32;
     let mut rgb = Vec::new();
     for y in 0..height {
         for x in 0..width {
@@ -138,7 +142,7 @@ fn face_asset() -> FaceAsset {
     let crop_rgb: Vec<u8> = crop_rgb.collect();
     let text = |text: &str| text.to_string();
     FaceAsset {
-        name: text("test"),
+        name: text(name),
         origin: text("drawn by a test"),
         licence: text("MIT OR Apache-2.0"),
         picture: Picture { width, height, rgb },

@@ -39,6 +39,24 @@ fn one_text_can_have_several_voices_with_their_lips() {
     assert!(lengths[0] == lengths[2] && lengths[0] != lengths[1], "{lengths:?}");
 }
 
+/// A sink refuses pictures of another size than it was begun with.
+#[test]
+fn a_voice_brings_its_face_but_never_into_anothers_picture() {
+    let engine = Engine::open(EngineOptions::new().package(package())).unwrap();
+    let size = |options: &SpeakOptions| {
+        let picture = engine.idle_face(options).unwrap().expect("options ask for pictures").picture();
+        (picture.width, picture.height)
+    };
+    let shown = SpeakOptions::new().video(VideoOptions::new());
+    assert_eq!(size(&shown), (128, 128));
+    assert_eq!(size(&shown.clone().voice("other")), (128, 160));
+    assert_eq!(size(&SpeakOptions::new().voice("other").video(VideoOptions::new().face("test"))), (128, 128));
+    let text = "<speak>One.<voice name=\"random\">One.</voice>One.</speak>";
+    let mut sink = NullSink::new();
+    engine.speak(TextSource::from(text).ssml(), &shown.voice("other"), &mut sink).unwrap();
+    assert!(sink.video_frames() > 0);
+}
+
 #[test]
 fn a_speaker_that_the_weights_lack_and_a_missing_file_are_refused() {
     let copy = package_copy();

@@ -73,6 +73,8 @@ pub struct Engine {
 /// A voice in memory.
 pub(crate) struct Voice {
     package: Package,
+    /// The face to show where none is asked for.
+    face: Option<String>,
     nets: VoiceNets,
     lips: Option<LipsNets>,
 }
@@ -234,23 +236,25 @@ impl Engine {
     /// As [`Engine::speak`].
     pub fn idle_face(&self, options: &SpeakOptions) -> Result<Option<IdleFace>> {
         let still = options.video.as_ref().is_none_or(|video| video.still);
-        IdleFace::new(&self.role(options.voice.as_deref(), options)?, still)
+        IdleFace::new(&self.role(options.voice.as_deref(), None, options)?, still)
     }
 
     /// Reads an SSML document, and the voices and the face that the text needs.
     fn cast(&self, source: &mut TextSource<'_>, options: &SpeakOptions) -> Result<Cast> {
-        let lead = self.role(options.voice.as_deref(), options)?;
+        let lead = self.role(options.voice.as_deref(), None, options)?;
         source.read_ssml(&self.front_end)?;
         let mut others: Vec<(String, Role)> = Vec::new();
         for name in source.passages().iter().filter_map(|passage| passage.voice.as_ref()) {
             if !others.iter().any(|(other, _)| other == name) {
-                others.push((name.clone(), self.role(Some(name), options)?));
+                others.push((name.clone(), self.role(Some(name), Some(&lead), options)?));
             }
         }
         Ok(Cast { lead, others })
     }
 
-    fn role(&self, voice_name: Option<&str>, options: &SpeakOptions) -> Result<Role> {
+    /// A voice and its face: where none is asked for, the face of the voice that leads, so that a picture never changes
+    /// into another person's.
+    fn role(&self, voice_name: Option<&str>, lead: Option<&Role>, options: &SpeakOptions) -> Result<Role> {
         let voice = self.voice(voice_name)?;
         let Some(video) = &options.video else { return Ok(Role { voice, face: None }) };
         if voice.lips.is_none() {
@@ -258,7 +262,8 @@ impl Engine {
                 "this voice has no lips: write sound alone (.wav) or take another voice".into(),
             ));
         }
-        let face = self.face(&voice, voice_name, video.face.as_deref())?;
+        let leading = lead.map_or(&voice, |lead| &lead.voice);
+        let face = self.face(&voice, voice_name, video.face.as_deref().or(leading.face.as_deref()))?;
         Ok(Role { voice, face: Some(face) })
     }
 
@@ -272,7 +277,7 @@ impl Engine {
         let (package, entry) = self.find_voice(&key)?;
         let nets = VoiceNets::load(&package, &entry, &self.device)?;
         let lips = LipsNets::load(&package, &entry, &nets, &self.device)?;
-        let voice = Arc::new(Voice { package, nets, lips });
+        let voice = Arc::new(Voice { package, face: entry.face, nets, lips });
         voices.insert(key, voice.clone());
         Ok(voice)
     }

@@ -40,11 +40,13 @@ pub struct VoiceOptions {
     pub common: TrainOptions,
     /// Mel frames of each sentence that go through the mel decoder (default 200).
     pub mel_frames: usize,
+    /// Leave the text encoder as it is, so that lips which read it go on reading it.
+    pub freeze_encoder: bool,
 }
 
 impl Default for VoiceOptions {
     fn default() -> Self {
-        Self { common: TrainOptions::recipe("voice-light", 12, 2e-3), mel_frames: 200 }
+        Self { common: TrainOptions::recipe("voice-light", 12, 2e-3), mel_frames: 200, freeze_encoder: false }
     }
 }
 
@@ -57,7 +59,7 @@ pub fn train_voice(options: &VoiceOptions) -> Result<TrainReport> {
     common.check()?;
     common.set_threads();
     let corpus = Arc::new(Corpus::open(&common.data)?);
-    let trainer = VoiceTrainer::new(common, corpus.clone())?;
+    let trainer = VoiceTrainer::new(options, corpus.clone())?;
     let (seed, batch, mel_frames) = (common.seed, common.batch, options.mel_frames.max(1));
     run::run(&trainer, common, move |step| Ok(corpus.batch(seed, step, batch, mel_frames)))
 }
@@ -172,17 +174,18 @@ struct VoiceTrainer {
     model: VoiceModel,
     device: Device,
     corpus: Arc<Corpus>,
+    freeze_encoder: bool,
 }
 
 impl VoiceTrainer {
-    fn new(options: &TrainOptions, corpus: Arc<Corpus>) -> Result<Self> {
-        let mut config: VoiceConfig = run::config(options, Self::KIND, config::preset)?;
+    fn new(options: &VoiceOptions, corpus: Arc<Corpus>) -> Result<Self> {
+        let mut config: VoiceConfig = run::config(&options.common, Self::KIND, config::preset)?;
         // A corpus with a further speaker makes a model of one voice more.
         config.n_voices = config.n_voices.max(corpus.dataset.n_voices());
         let device = Device::Cpu;
-        let params = Params::new(options.seed, &device);
+        let params = Params::new(options.common.seed, &device);
         let model = VoiceModel::new(&config, params.builder())?;
-        Ok(Self { config, params, model, device, corpus })
+        Ok(Self { config, params, model, device, corpus, freeze_encoder: options.freeze_encoder })
     }
 }
 
@@ -211,7 +214,10 @@ impl Trainer for VoiceTrainer {
         let (log_f0, voiced, mask) = (on_grid(batch.log_f0)?, on_grid(batch.voiced)?, on_grid(batch.mask)?);
         let mel = Tensor::from_vec(batch.mel, (n, length, self.config.mel.n_mels), device)?;
 
-        let states = self.model.encoder.forward(&ids, &symbol_mask, &mode)?;
+        let states = match self.freeze_encoder {
+            true => self.model.encoder.forward(&ids, &symbol_mask, &Mode::Eval)?.detach(),
+            false => self.model.encoder.forward(&ids, &symbol_mask, &mode)?,
+        };
         let log_durations = self.model.duration.forward(&states, &symbol_mask, Some(&voice), &mode)?;
         let out = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
         let mut parts = vec![

@@ -49,6 +49,9 @@ pub struct VoiceEntry {
     /// The lips trained on this voice's text encoder (safetensors); absent in a voice without a face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lips: Option<String>,
+    /// The face that is shown with this voice when none is asked for; absent: the package's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face: Option<String>,
     /// The model card (Markdown).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<String>,
@@ -92,6 +95,12 @@ impl Manifest {
         {
             return Err(format!("default_face '{face}' is not among the faces"));
         }
+        for voice in &manifest.voices {
+            let known = |name: &String| manifest.faces.iter().any(|entry| &entry.name == name);
+            if let Some(face) = voice.face.as_ref().filter(|name| !known(name)) {
+                return Err(format!("face '{face}' of voice '{}' is not among the faces", voice.name));
+            }
+        }
         let names = || manifest.voices.iter().map(|voice| &*voice.name);
         if let Some((_, name)) = names().enumerate().find(|(i, name)| names().take(*i).any(|other| other == *name)) {
             return Err(format!("two voices are called '{name}'"));
@@ -130,5 +139,6 @@ mod tests {
         let twice = SMALL.replace("}]}", "}, {\"name\": \"a\", \"description\": \"\", \"licence\": \"\", \"origin\": \"\", \"weights\": \"w\", \"vocoder\": \"v\"}]}");
         assert!(Manifest::parse(twice.as_bytes()).unwrap_err().contains("two voices"));
         assert!(error("\"sha256\": {}", "\"sha256\": {}, \"default_face\": \"f\"").contains("'f'"));
+        assert!(error("\"origin\"", "\"face\": \"f\", \"origin\"").contains("'f' of voice 'a'"));
     }
 }

@@ -44,6 +44,9 @@ pub(crate) fn voices(args: List) -> anyhow::Result<()> {
         let lips = if voice.lips.is_some() { "speech and lips" } else { "speech alone" };
         write_entry(&mut out, &format!("{}{mark}", voice.name), &voice.description, &voice.licence, &voice.origin)?;
         writeln!(out, "  has      {lips}")?;
+        if let Some(face) = &voice.face {
+            writeln!(out, "  face     {face}")?;
+        }
     }
     Ok(())
 }

@@ -87,6 +87,9 @@ struct VoiceArgs {
     /// Mel frames of each sentence that go through the mel decoder in a step
     #[arg(long, value_name = "N")]
     mel_frames: Option<usize>,
+    /// Leave the text encoder of --from as it is, so that lips trained on it still fit
+    #[arg(long, requires = "from")]
+    freeze_encoder: bool,
 }
 
 #[derive(Args)]
@@ -254,6 +257,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
         What::Voice(args) => {
             let mut options = train::VoiceOptions::default();
             set(&mut options.mel_frames, args.mel_frames);
+            options.freeze_encoder = args.freeze_encoder;
             args.common.apply(&mut options.common)?;
             train::train_voice(&options)?
         }

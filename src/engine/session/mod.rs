@@ -112,7 +112,7 @@ impl Engine {
         if options.length_s.is_some() {
             return Err(Error::Request("a session has no length to fit: its text is not known yet".to_string()));
         }
-        let role = self.role(options.voice.as_deref(), &options)?;
+        let role = self.role(options.voice.as_deref(), None, &options)?;
         let fps = options.video.as_ref().map(|video| video.fps);
         let shared = Arc::<Shared>::default();
         let worker = {
