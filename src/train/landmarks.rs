@@ -16,7 +16,7 @@ use rand::Rng;
 
 use super::batches::step_rng;
 use super::error::{Result, TrainError};
-use super::lips_corpus::{choose, crops_to_tensor};
+use super::lips_corpus::{choose, crops_to_tensor, spread};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
 use crate::data::lips::{MOUTH_POINTS, MouthPoints};
@@ -85,10 +85,8 @@ impl Corpus {
         if train.is_empty() {
             return Err(TrainError::Data(format!("{}: no training clip with landmarks", folder.display())));
         }
-        let test: Vec<_> =
-            test.into_iter().flat_map(|i| (0..dataset.meta(i).n_video_frames).map(move |k| (i, k))).collect();
-        let step = test.len().div_ceil(TEST_CROPS).max(1);
-        Ok(Self { train, test: test.into_iter().step_by(step).collect(), dataset })
+        let crops = test.into_iter().flat_map(|i| (0..dataset.meta(i).n_video_frames).map(move |k| (i, k))).collect();
+        Ok(Self { train, test: spread(crops, TEST_CROPS), dataset })
     }
 
     /// Random crops as somebody else might look in another light.

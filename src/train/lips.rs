@@ -26,7 +26,7 @@ use paravox_models::text_encoder::TextEncoder;
 use super::adversary;
 use super::checkpoint::{AID, write_atomically};
 use super::error::{Result, TrainError};
-use super::lips_corpus::{Clips, LipsBatch, SHAPE_VALUES, choose, motion_at};
+use super::lips_corpus::{Clips, LipsBatch, SHAPE_VALUES, choose, motion_at, spread};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
 use super::symbols::duration_losses;
@@ -154,7 +154,7 @@ impl LipsTrainer {
             }
         };
         let test = choose(&clips.dataset, Split::Test, &options.speakers);
-        let watched = test.iter().step_by((test.len() / WATCHED_CLIPS).max(1)).take(WATCHED_CLIPS).copied().collect();
+        let watched = spread(test, WATCHED_CLIPS);
         let shape = LinearConfig::new(config.motion.width, SHAPE_VALUES);
         let shape = Linear::new(&shape, params.builder().pp(AID).pp("shape"))?;
         let adversary = if options.adversarial_weight > 0.0 {

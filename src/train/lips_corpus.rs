@@ -94,6 +94,12 @@ pub(crate) fn check_speakers<'a>(
     }
 }
 
+/// At most `count` of what a dataset has for a test, evenly spread over it.
+pub(crate) fn spread<T>(all: Vec<T>, count: usize) -> Vec<T> {
+    let step = all.len().div_ceil(count).max(1);
+    all.into_iter().step_by(step).collect()
+}
+
 /// Chosen clips of a lip dataset.
 pub(crate) struct Clips {
     pub(crate) dataset: LipsDataset,

@@ -21,7 +21,7 @@ use paravox_models::references::{ReferenceConfig, ReferenceModel, SystemConfig};
 use super::checkpoint::AID;
 use super::error::Result;
 use super::lips::{SSIM_WEIGHT, Shape, emphasis, picture_losses};
-use super::lips_corpus::{Clips, SHAPE_VALUES, choose, tensor_to_crops};
+use super::lips_corpus::{Clips, SHAPE_VALUES, choose, spread, tensor_to_crops};
 use super::lips_reference_corpus::ReferenceBatch;
 use super::options::TrainOptions;
 use super::picture;
@@ -96,7 +96,7 @@ impl ReferenceTrainer {
         let params = Params::new(common.seed, &device);
         let model = ReferenceModel::new(&config, params.builder())?;
         let test = choose(&clips.dataset, Split::Test, &options.speakers);
-        let watched = test.iter().step_by((test.len() / WATCHED_CLIPS).max(1)).take(WATCHED_CLIPS).copied().collect();
+        let watched = spread(test, WATCHED_CLIPS);
         let motion_width = match &config.system {
             SystemConfig::DualLip(system) => system.motion,
             SystemConfig::TransformerT2l(system) => system.encoder.width,

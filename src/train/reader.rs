@@ -16,7 +16,7 @@ use rand::Rng;
 
 use super::batches::step_rng;
 use super::error::{Result, TrainError};
-use super::lips_corpus::{check_speakers, choose};
+use super::lips_corpus::{check_speakers, choose, spread};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
 use crate::data::{LipsDataset, Split};
@@ -90,7 +90,7 @@ impl Films {
             return Err(TrainError::Data(format!("{}: no training clip of these speakers", folder.display())));
         }
         let test: Vec<usize> = choose(&dataset, Split::Test, speakers).into_iter().filter(fits).collect();
-        let watched = test.iter().step_by(test.len().div_ceil(WATCHED_CLIPS).max(1)).copied().collect();
+        let watched = spread(test, WATCHED_CLIPS);
         Ok(Self { dataset, train, watched, steps })
     }
 

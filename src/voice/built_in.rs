@@ -12,10 +12,11 @@ macro_rules! file {
 /// The files of `models/weights`: (path inside the package, content).
 const FILES: &[(&str, &[u8])] = &[
     file!("manifest.json"),
-    file!("voice-heart.safetensors"),
-    file!("vocoder-heart.safetensors"),
+    file!("voices-us.safetensors"),
+    file!("vocoder-us.safetensors"),
     file!("lips-grid.safetensors"),
     file!("cards/heart.md"),
+    file!("cards/michael.md"),
     file!("cards/grid-faces.md"),
     file!("faces/grid-s1/blink.png"),
     file!("faces/grid-s1/crop.png"),
