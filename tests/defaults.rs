@@ -29,13 +29,31 @@ fn every_face_speaks() {
 }
 
 #[test]
-fn the_voice_paces_like_speech() {
-    let plan = Engine::with_defaults().unwrap();
-    let plan =
-        plan.plan("The weather will be mild this afternoon, with a light breeze.", &SpeakOptions::new()).unwrap();
+fn the_mans_voice_brings_the_mans_face() {
+    let engine = Engine::with_defaults().unwrap();
+    let size = |options: SpeakOptions| {
+        let picture = engine.idle_face(&options).unwrap().expect("options ask for pictures").picture();
+        (picture.width, picture.height)
+    };
+    let alone = size(SpeakOptions::new().voice("michael").video(VideoOptions::new()));
+    assert_eq!(alone, size(SpeakOptions::new().video(VideoOptions::new().face("grid-s1"))));
+    assert_ne!(alone, size(SpeakOptions::new().video(VideoOptions::new())));
+}
+
+#[test]
+fn every_voice_paces_like_speech() {
+    let engine = Engine::with_defaults().unwrap();
+    for voice in ["heart", "michael"] {
+        paces_like_speech(&engine, voice);
+    }
+}
+
+fn paces_like_speech(engine: &Engine, voice: &str) {
+    let options = SpeakOptions::new().voice(voice);
+    let plan = engine.plan("The weather will be mild this afternoon, with a light breeze.", &options).unwrap();
     let phonemes = plan.sentences[0].symbols.iter().filter(|(ipa, _, _)| !ipa.is_empty()).count();
     let per_second = phonemes as f64 / plan.total_s();
-    assert!((8.0..20.0).contains(&per_second), "{per_second} phonemes a second");
+    assert!((8.0..20.0).contains(&per_second), "{voice}: {per_second} phonemes a second");
 }
 
 #[test]

@@ -160,7 +160,8 @@ mod tests {
     fn shipped_voices_are_found_by_name() {
         let start = Start::read(Path::new("heart"), "voice").unwrap();
         let config: VoiceConfig = paravox_models::config::from_toml(start.config.as_ref().unwrap()).unwrap();
-        assert_eq!(to_toml(&config).unwrap(), to_toml(&preset::<VoiceConfig>("voice-light").unwrap()).unwrap());
+        let light = VoiceConfig { n_voices: 2, ..preset("voice-light").unwrap() };
+        assert_eq!(to_toml(&config).unwrap(), to_toml(&light).unwrap());
         let params = Params::new(0, &Device::Cpu);
         VoiceModel::new(&config, params.builder()).unwrap();
         start.assign(&params.vars()).unwrap();
