@@ -29,7 +29,7 @@ use super::error::{Result, TrainError};
 use super::lips_corpus::{Clips, LipsBatch, SHAPE_VALUES, choose, motion_at, spread};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
-use super::symbols::duration_losses;
+use super::symbols::{duration_losses, encode};
 use crate::data::Split;
 use crate::face::{CROP_HEIGHT, CROP_WIDTH};
 use crate::metrics::clips::{Aids, compare};
@@ -206,11 +206,7 @@ impl Trainer for LipsTrainer {
         let owner = Tensor::from_vec(batch.owner.clone(), batch.owner.len(), device)?;
         let (identity_image, targets) = (batch.identity.to_device(device)?, batch.targets.to_device(device)?);
 
-        let states = if self.frozen_encoder {
-            encoder.forward(&ids, &symbol_mask, &Mode::Eval)?.detach()
-        } else {
-            encoder.forward(&ids, &symbol_mask, &mode)?
-        };
+        let states = encode(encoder, &ids, &symbol_mask, self.frozen_encoder, &mode)?;
         let identity = model.identity.forward(&identity_image, &mode)?;
         let regulated = regulate(&states, &index)?;
         let motion =

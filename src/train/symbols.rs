@@ -3,6 +3,8 @@
 use candle_core::{Device, Result, Tensor};
 use paravox_models::length_regulator::{PLACE_FEATURES, place_features};
 use paravox_models::losses;
+use paravox_models::mode::Mode;
+use paravox_models::text_encoder::TextEncoder;
 
 use crate::text::Symbol;
 use crate::timeline::Place;
@@ -47,6 +49,17 @@ impl SymbolBatch {
             self.lengths.iter().flat_map(|&length| (0..longest).map(move |s| f32::from(s < length))).collect();
         Ok((ids, Tensor::from_vec(mask, (n, longest), device)?))
     }
+}
+
+/// The states of sentences, (B, S, width). A frozen encoder reads as it does after training, and no gradient reaches it.
+pub(crate) fn encode(
+    encoder: &TextEncoder,
+    ids: &Tensor,
+    mask: &Tensor,
+    frozen: bool,
+    mode: &Mode<'_>,
+) -> Result<Tensor> {
+    if frozen { Ok(encoder.forward(ids, mask, &Mode::Eval)?.detach()) } else { encoder.forward(ids, mask, mode) }
 }
 
 /// Named and weighted losses of predicted durations (ParaLip equation 4).
@@ -99,8 +112,28 @@ impl GridBatch {
 
 #[cfg(test)]
 mod tests {
+    use paravox_models::config::{self, VoiceConfig};
+    use paravox_models::mode::DropoutRng;
+    use paravox_models::params::Params;
+
     use super::*;
     use crate::text::{Phoneme, SentenceKind};
+
+    #[test]
+    fn no_gradient_reaches_a_frozen_encoder() {
+        let config: VoiceConfig = config::preset("voice-light").unwrap();
+        let params = Params::new(1, &Device::Cpu);
+        let encoder = TextEncoder::new(&config.encoder, params.builder()).unwrap();
+        let pause = Symbol::pause(Phoneme::Stop, SentenceKind::Question);
+        let (ids, mask) = SymbolBatch::new(&[&[pause; 3]]).tensors(&Device::Cpu).unwrap();
+        let rng = DropoutRng::new(1);
+        for frozen in [true, false] {
+            let states = encode(&encoder, &ids, &mask, frozen, &Mode::Train(&rng)).unwrap();
+            let grads = states.sqr().and_then(|squares| squares.sum_all()?.backward()).unwrap();
+            let reached = params.trainable().iter().any(|(_, var)| grads.get(var.as_tensor()).is_some());
+            assert_eq!(reached, !frozen);
+        }
+    }
 
     #[test]
     fn short_sentences_are_padded_and_masked() {

@@ -22,7 +22,7 @@ use super::error::{Result, TrainError};
 use super::options::TrainOptions;
 use super::picture;
 use super::run::{self, Loss, TrainReport, Trainer};
-use super::symbols::{GridBatch, SymbolBatch, duration_losses};
+use super::symbols::{GridBatch, SymbolBatch, duration_losses, encode};
 use crate::data::{SpeechDataset, Split};
 use crate::metrics::voice::{VoiceMeans, compare_sentence};
 use crate::timeline::{HOP_LENGTH, Timeline};
@@ -214,10 +214,7 @@ impl Trainer for VoiceTrainer {
         let (log_f0, voiced, mask) = (on_grid(batch.log_f0)?, on_grid(batch.voiced)?, on_grid(batch.mask)?);
         let mel = Tensor::from_vec(batch.mel, (n, length, self.config.mel.n_mels), device)?;
 
-        let states = match self.freeze_encoder {
-            true => self.model.encoder.forward(&ids, &symbol_mask, &Mode::Eval)?.detach(),
-            false => self.model.encoder.forward(&ids, &symbol_mask, &mode)?,
-        };
+        let states = encode(&self.model.encoder, &ids, &symbol_mask, self.freeze_encoder, &mode)?;
         let log_durations = self.model.duration.forward(&states, &symbol_mask, Some(&voice), &mode)?;
         let out = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
         let mut parts = vec![
