@@ -26,6 +26,20 @@ fn a_folder_is_a_voice_and_names_its_others() {
 }
 
 #[test]
+fn a_built_in_voice_goes_before_a_folder_of_its_name() {
+    let here = tempfile::tempdir().unwrap();
+    std::fs::create_dir(here.path().join("michael")).unwrap();
+    let plan = |voice: &str| {
+        let mut command = paravox();
+        command.current_dir(here.path()).args(["plan", "Hello.", "--voice", voice]);
+        command
+    };
+    plan("michael").assert().success();
+    let message = fails(&mut plan("./michael"), 1);
+    assert!(message.contains("manifest.json"), "{message}");
+}
+
+#[test]
 fn one_text_can_have_several_voices_with_their_lips() {
     let engine = Engine::open(EngineOptions::new().package(package())).unwrap();
     let text = "<speak>One.<voice name=\"other\">One.</voice>One.</speak>";

@@ -18,10 +18,11 @@ use crate::data::{LipsDataset, Split};
 use crate::face::CROP_BYTES;
 use crate::reader::Reader;
 use crate::timeline::{HOP_LENGTH, Place, Timeline};
-use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
+use crate::train::checkpoint::read_config;
 use crate::train::lips_corpus::{
     choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, tensor_to_crops, visemes,
 };
+use crate::train::start::Start;
 use crate::train::symbols::{GridBatch, SymbolBatch};
 use crate::train::{Result, TrainError};
 
@@ -40,14 +41,12 @@ impl LipsNets {
     /// Reads trained lips, with the encoder of a voice or, where none is given, the one that was trained along.
     pub(crate) fn load(lips: &Path, voice: Option<&Path>) -> Result<Self> {
         let device = Device::Cpu;
-        let config: LipsConfig = read_config(&lips.join(CONFIG))?;
+        let start = Start::read(lips, "lips")?;
+        let config: LipsConfig = start.config()?;
         let params = Params::new(0, &device);
         let model = LipsModel::new(&config, params.builder())?;
-        let mut tensors = load_model(lips)?;
-        if config.encoder.is_none() {
-            tensors.retain(|name, _| !name.starts_with("encoder."));
-        }
-        assign(&params.vars(), &tensors, lips)?;
+        let without_encoder = config.encoder.is_none();
+        start.retain(|name| !(without_encoder && name.starts_with("encoder."))).assign(&params.vars())?;
         let encoder = match &model.encoder {
             Some(encoder) => encoder.clone(),
             None => load_encoder(voice.unwrap_or(lips), &device)?,
@@ -137,19 +136,17 @@ impl Clock {
     }
 }
 
-/// What the text encoder of a trained voice is made of, or that of lips that trained their own.
-pub(crate) fn encoder_config(folder: &Path) -> Result<TextEncoderConfig> {
-    let own = folder.join(ENCODER_CONFIG);
-    if own.exists() { read_config(&own) } else { Ok(read_config::<VoiceConfig>(&folder.join(CONFIG))?.encoder) }
+/// What the text encoder of a voice is made of, or that of lips that trained their own.
+pub(crate) fn encoder_config(from: &Path) -> Result<TextEncoderConfig> {
+    let own = from.join(ENCODER_CONFIG);
+    if own.exists() { read_config(&own) } else { Ok(Start::read(from, "voice")?.config::<VoiceConfig>()?.encoder) }
 }
 
-/// Reads the text encoder of a trained voice, or of lips that trained their own.
-pub(crate) fn load_encoder(folder: &Path, device: &Device) -> Result<TextEncoder> {
+/// Reads the text encoder of a voice, trained or shipped, or of lips that trained their own.
+pub(crate) fn load_encoder(from: &Path, device: &Device) -> Result<TextEncoder> {
     let params = Params::new(0, device);
-    let encoder = TextEncoder::new(&encoder_config(folder)?, params.builder().pp("encoder"))?;
-    let mut tensors = load_model(folder)?;
-    tensors.retain(|name, _| name.starts_with("encoder."));
-    assign(&params.vars(), &tensors, folder)?;
+    let encoder = TextEncoder::new(&encoder_config(from)?, params.builder().pp("encoder"))?;
+    Start::read(from, "voice")?.retain(|name| name.starts_with("encoder.")).assign(&params.vars())?;
     Ok(encoder)
 }
 
@@ -159,9 +156,9 @@ pub(crate) fn load_encoder(folder: &Path, device: &Device) -> Result<TextEncoder
 pub struct EvalLipsOptions {
     /// Folder of the prepared lip corpus.
     pub data: PathBuf,
-    /// Folder of the trained lips: `config.toml` and `model.safetensors`.
+    /// Folder of the trained lips (`config.toml` and `model.safetensors`), a weights file, or the name of a shipped voice.
     pub lips: PathBuf,
-    /// Folder of the voice whose text encoder the lips read; `None`: the lips trained their own.
+    /// The voice whose text encoder the lips read, in the same three ways; `None`: the lips trained their own.
     pub voice: Option<PathBuf>,
     /// Speakers to evaluate; empty: all.
     pub speakers: Vec<String>,

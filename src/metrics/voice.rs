@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{Figure, Mean};
 use crate::data::{SpeechDataset, Split};
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
-use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
+use crate::train::start::Start;
 use crate::train::symbols::{GridBatch, SymbolBatch};
 use crate::train::{Result, TrainError};
 
@@ -24,7 +24,7 @@ use crate::train::{Result, TrainError};
 pub struct EvalVoiceOptions {
     /// Folder of the prepared speech corpus.
     pub data: PathBuf,
-    /// Folder of the trained voice: `config.toml` and `model.safetensors`.
+    /// Folder of the trained voice (`config.toml` and `model.safetensors`), a weights file, or the name of a shipped voice.
     pub voice: PathBuf,
     /// At most this many sentences, the first of the split; `None`: all.
     pub max_sentences: Option<usize>,
@@ -70,12 +70,13 @@ pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
     Ok(VoiceReport { sentences: sentences.len(), figures: means.figures() })
 }
 
-/// The voice of a training's folder, and what it is made of.
-pub(crate) fn load_voice(folder: &Path, device: &Device) -> Result<(VoiceModel, VoiceConfig)> {
-    let config: VoiceConfig = read_config(&folder.join(CONFIG))?;
+/// The voice of a training's folder, of a weights file or of this program, and what it is made of.
+pub(crate) fn load_voice(from: &Path, device: &Device) -> Result<(VoiceModel, VoiceConfig)> {
+    let start = Start::read(from, "voice")?;
+    let config: VoiceConfig = start.config()?;
     let params = Params::new(0, device);
     let model = VoiceModel::new(&config, params.builder())?;
-    assign(&params.vars(), &load_model(folder)?, folder)?;
+    start.assign(&params.vars())?;
     Ok((model, config))
 }
 
@@ -201,6 +202,18 @@ fn correlation(pairs: &[(f64, f64)]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::lips::LipsNets;
+
+    #[test]
+    fn shipped_nets_are_measured_by_the_name_of_their_voice() {
+        for name in ["heart", "michael"] {
+            let (_, config) = load_voice(Path::new(name), &Device::Cpu).unwrap();
+            assert_eq!(config.n_voices, 2);
+            LipsNets::load(Path::new(name), Some(Path::new(name))).unwrap();
+        }
+        let error = load_voice(Path::new("nobody"), &Device::Cpu).err().unwrap().to_string();
+        assert!(error.contains("nobody"), "{error}");
+    }
 
     #[test]
     fn correlation_is_one_for_a_line_and_absent_for_a_point() {

@@ -7,7 +7,7 @@ mod channel;
 mod cues;
 mod mp4;
 mod null;
-mod output;
+pub(crate) mod output;
 mod tee;
 mod wav;
 

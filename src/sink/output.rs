@@ -1,7 +1,7 @@
 //! An output file that appears under its name only when it is whole.
 
 use std::fs::{self, File};
-use std::io::{self, Seek};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -83,6 +83,15 @@ impl OutputFile {
     }
 }
 
+/// Puts a file with this content in the place of `path` in one step; a program that is killed leaves the old one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = named(path).map_err(without_path)?;
+    file.write_all(content)?;
+    file.as_file().sync_data()?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
+}
+
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -159,9 +168,23 @@ fn without_path(error: io::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_is_as_readable_as_any_new_one() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, plain] = ["ours", "plain"].map(|name| folder.path().join(name));
+        fs::write(&plain, "new").unwrap();
+        for content in ["old", "new"] {
+            replace(&ours, content.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read(&ours).unwrap(), b"new");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 
     #[test]
     fn the_name_appears_on_commit_and_nothing_stays_on_drop() {

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::error::{Result, TrainError};
+use crate::sink::output::replace;
 
 /// Name of the checkpoint in a training's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -138,15 +139,7 @@ pub(crate) fn assign(vars: &[(String, Var)], model: &BTreeMap<String, Tensor>, p
 
 /// Writes bytes beside `path` and moves them there, so that a reader sees the old file or the new one, whole.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.as_file().sync_data()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(|error| TrainError::write(path, error))
+    replace(path, bytes).map_err(|error| TrainError::write(path, error))
 }
 
 fn write_tensors(path: &Path, tensors: &BTreeMap<String, Tensor>, metadata: &[(&str, &str)]) -> Result<()> {

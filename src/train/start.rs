@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Tensor, Var};
+use serde::de::DeserializeOwned;
 
 use super::checkpoint::{self, CONFIG, MODEL};
 use super::error::{Result, TrainError};
@@ -40,6 +41,18 @@ impl Start {
             Some(start) if !from.exists() => start,
             _ => Self::of_file(from),
         }
+    }
+
+    /// Keeps the parameters of these names alone.
+    pub(crate) fn retain(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.tensors.retain(|name, _| keep(name));
+        self
+    }
+
+    /// What the nets are made of.
+    pub(crate) fn config<C: DeserializeOwned>(&self) -> Result<C> {
+        let text = self.config.as_deref().ok_or_else(|| TrainError::checkpoint(&self.path, "no configuration"))?;
+        paravox_models::config::from_toml(text).map_err(|error| TrainError::checkpoint(&self.path, error))
     }
 
     fn of_file(path: &Path) -> Result<Self> {

@@ -4,9 +4,14 @@
 //! Synthesis"): the distance of a copy to the recording less that to a second copy with other noise. Without the second
 //! term a copy is best where nothing in it is left to chance, and breath and hiss turn into a buzz of pulses.
 //!
+//! Where a corpus has its harmonics apart from its noise, as that of a source-filter teacher may, each source is taught by
+//! itself: the harmonics, in which nothing is left to chance, by the spectral distance, the noise by its likelihood. What
+//! belongs to which need not be found out then.
+//!
 //! An adversary may join: a discriminator of spectrograms that learns beside the vocoder, by least squares (Mao et al.
 //! 2017), with its features as a further distance of the copy to the recording (Larsen et al. 2016).
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,11 +33,14 @@ use super::options::TrainOptions;
 use super::picture;
 use super::predicted_mel::PredictedMel;
 use super::run::{self, Loss, TrainReport, Trainer};
+use crate::data::speech::SpeechMeta;
 use crate::data::{SpeechDataset, Split};
 
 /// Weights, beside the spectral distance, of what the adversary says and of the distance of its features.
 const ADVERSARY_WEIGHT: f64 = 0.5;
 const FEATURES_WEIGHT: f64 = 0.5;
+/// Weight of the noise's likelihood beside the harmonics' spectral distance.
+const NOISE_WEIGHT: f64 = 0.5;
 /// Sentences of the validation split whose copies are compared during training.
 const VALID_SENTENCES: usize = 8;
 /// Of these, how many are written as WAV.
@@ -53,13 +61,17 @@ pub struct VocoderOptions {
     /// Folder of a trained voice: every second batch is then of mel as that voice predicts it with the true durations, and
     /// the corpus needs durations.
     pub voice: Option<PathBuf>,
+    /// Folder of a corpus with sentences of the same names whose recordings hold their harmonics alone; only the sentences
+    /// that are in both are used then.
+    pub harmonics: Option<PathBuf>,
     /// Whether a discriminator joins: for a vocoder that has learnt from the spectral distance before.
     pub adversary: bool,
 }
 
 impl Default for VocoderOptions {
     fn default() -> Self {
-        Self { common: TrainOptions::recipe("fourier", 16, 2e-3), mel_frames: 80, voice: None, adversary: false }
+        let common = TrainOptions::recipe("fourier", 16, 2e-3);
+        Self { common, mel_frames: 80, voice: None, harmonics: None, adversary: false }
     }
 }
 
@@ -72,7 +84,7 @@ pub fn train_vocoder(options: &VocoderOptions) -> Result<TrainReport> {
     common.check()?;
     common.set_threads();
     let mel_frames = options.mel_frames.max(8);
-    let corpus = Arc::new(Corpus::open(&common.data, mel_frames, options.voice.is_some())?);
+    let corpus = Arc::new(Corpus::open(options, mel_frames)?);
     let trainer = VocoderTrainer::new(options, corpus.clone())?;
     let (seed, batch) = (common.seed, common.batch);
     run::run(&trainer, common, move |step| Ok(corpus.batch(seed, step, batch, mel_frames)))
@@ -81,18 +93,24 @@ pub fn train_vocoder(options: &VocoderOptions) -> Result<TrainReport> {
 /// The sentences of a dataset that are at least a window long.
 struct Corpus {
     dataset: SpeechDataset,
+    harmonics: Option<Harmonics>,
     /// Training sentences, each with the number of windows in it and in all before it.
     train: Vec<(usize, usize)>,
     valid: Vec<usize>,
 }
 
 impl Corpus {
-    /// `aligned`: sentences without durations are left out.
-    fn open(folder: &Path, mel_frames: usize, aligned: bool) -> Result<Self> {
-        let dataset = SpeechDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+    fn open(options: &VocoderOptions, mel_frames: usize) -> Result<Self> {
+        let folder = &options.common.data;
+        let dataset = open_speech(folder)?;
+        let harmonics = options.harmonics.as_deref().map(Harmonics::open).transpose()?;
         let mut windows = 0;
         let mut train = Vec::new();
-        let usable = |&i: &usize| !aligned || dataset.meta(i).durations.is_some();
+        let usable = |&i: &usize| {
+            let meta = dataset.meta(i);
+            (options.voice.is_none() || meta.durations.is_some())
+                && harmonics.as_ref().is_none_or(|harmonics| harmonics.place(meta).is_some())
+        };
         for i in dataset.split(Split::Train).into_iter().filter(usable) {
             if let Some(more) = (dataset.meta(i).mel_frames + 1).checked_sub(mel_frames).filter(|more| *more > 0) {
                 windows += more;
@@ -100,12 +118,16 @@ impl Corpus {
             }
         }
         if train.is_empty() {
-            let what = if aligned { " with durations" } else { "" };
-            let reason = format!("{}: no training sentence{what} of {mel_frames} mel frames or more", folder.display());
+            let durations = if options.voice.is_some() { " with durations" } else { "" };
+            let harmonics = if harmonics.is_some() { " with harmonics" } else { "" };
+            let reason = format!(
+                "{}: no training sentence{durations}{harmonics} of {mel_frames} mel frames or more",
+                folder.display()
+            );
             return Err(TrainError::Data(reason));
         }
         let valid = dataset.split(Split::Valid).into_iter().filter(usable).take(VALID_SENTENCES).collect();
-        Ok(Self { dataset, train, valid })
+        Ok(Self { dataset, harmonics, train, valid })
     }
 
     /// Random windows; each place of the corpus is as likely as any other.
@@ -119,10 +141,35 @@ impl Corpus {
             let k = self.train.partition_point(|sentence| sentence.1 <= window);
             let before = if k == 0 { 0 } else { self.train[k - 1].1 };
             let start = window - before;
-            batch.push(&self.dataset, self.train[k].0, start..start + mel_frames);
+            batch.push(self, self.train[k].0, start..start + mel_frames);
         }
         batch
     }
+}
+
+/// The harmonics of sentences, alone.
+struct Harmonics {
+    dataset: SpeechDataset,
+    /// The sentence of every name.
+    places: HashMap<String, usize>,
+}
+
+impl Harmonics {
+    fn open(folder: &Path) -> Result<Self> {
+        let dataset = open_speech(folder)?;
+        let places = (0..dataset.len()).map(|i| (dataset.meta(i).id.clone(), i)).collect();
+        Ok(Self { dataset, places })
+    }
+
+    /// Where those of a sentence are.
+    fn place(&self, sentence: &SpeechMeta) -> Option<usize> {
+        let same = |&i: &usize| self.dataset.meta(i).mel_frames == sentence.mel_frames;
+        self.places.get(&sentence.id).copied().filter(same)
+    }
+}
+
+fn open_speech(folder: &Path) -> Result<SpeechDataset> {
+    SpeechDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))
 }
 
 /// Windows of equal length side by side.
@@ -136,15 +183,23 @@ struct VocoderBatch {
     mel: Vec<f32>,
     f0_hz: Vec<f32>,
     pcm: Vec<f32>,
+    /// As `pcm`; empty where the corpus has none.
+    harmonics: Vec<f32>,
     noise_seed: u64,
 }
 
 impl VocoderBatch {
-    fn push(&mut self, dataset: &SpeechDataset, i: usize, window: Range<usize>) {
+    fn push(&mut self, corpus: &Corpus, i: usize, window: Range<usize>) {
+        let dataset = &corpus.dataset;
         self.mel.extend(dataset.mel(i, window.clone()));
         self.f0_hz.extend(dataset.f0_hz(i, window.clone()));
         self.windows.push((i, window.clone()));
-        self.pcm.extend(dataset.pcm(i, window).into_iter().map(|value| f32::from(value) / 32_768.0));
+        let unit = |value| f32::from(value) / 32_768.0;
+        self.pcm.extend(dataset.pcm(i, window.clone()).into_iter().map(unit));
+        if let Some(harmonics) = &corpus.harmonics {
+            let place = harmonics.place(dataset.meta(i)).expect("sentences without were left out");
+            self.harmonics.extend(harmonics.dataset.pcm(place, window).into_iter().map(unit));
+        }
     }
 
     /// Mel, F0 and PCM.
@@ -233,6 +288,14 @@ impl Trainer for VocoderTrainer {
             _ => mel,
         };
         let head = self.net.head(&self.net.hidden(&mel, &f0_hz)?)?;
+        if !batch.harmonics.is_empty() {
+            let harmonics = Tensor::from_slice(&batch.harmonics, pcm.dims(), &self.device)?;
+            let copy = self.net.synthesise(&head, Arc::new(self.net.pulses(&f0_hz)?))?;
+            return Loss::weighted(&[
+                ("harmonics", 1.0, self.stft.forward(&copy, &harmonics)?),
+                ("noise", NOISE_WEIGHT, self.net.noise_divergence(&head, &(pcm - harmonics)?)?),
+            ]);
+        }
         let copy = |head: &Tensor, seed| self.net.synthesise(head, self.net.excite(&f0_hz, seed)?);
         let (one, other) = (copy(&head, batch.noise_seed)?, copy(&head.detach(), !batch.noise_seed)?);
         // Half of the distance between two copies belongs into the energy distance. Its gradient is the same in both, so
@@ -250,7 +313,7 @@ impl Trainer for VocoderTrainer {
         for (k, &i) in self.corpus.valid.iter().enumerate() {
             let mut sentence = VocoderBatch::default();
             let mel_frames = self.corpus.dataset.meta(i).mel_frames.min(VALID_MEL_FRAMES);
-            sentence.push(&self.corpus.dataset, i, 0..mel_frames);
+            sentence.push(&self.corpus, i, 0..mel_frames);
             let [mel, f0_hz, pcm] = sentence.tensors(&self.device)?;
             let copy = self.net.forward(&mel, &f0_hz, VALID_SEED)?.detach();
             sum += f64::from(self.stft.forward(&copy, &pcm)?.to_scalar::<f32>()?);
@@ -263,5 +326,62 @@ impl Trainer for VocoderTrainer {
         }
         let count = self.corpus.valid.len();
         Ok(vec![("stft", if count == 0 { f64::NAN } else { sum / count as f64 })])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::SpeechItem;
+    use crate::data::speech::{SpeechGeometry, SpeechWriter};
+
+    /// Sentences of a hum, with or without the hiss that goes with it.
+    fn corpus(folder: &Path, names: &[&str], hiss: f32) {
+        let mut writer = SpeechWriter::open(folder, SpeechGeometry::default(), false).unwrap();
+        for (k, name) in names.iter().enumerate() {
+            let mut rng = step_rng(3, k as u64);
+            let hum = |at: usize| {
+                (1..9).map(move |h| (at as f32 * h as f32 * 200.0 / 24_000.0 * std::f32::consts::TAU).sin())
+            };
+            let value = |at| 1000.0 * hum(at).sum::<f32>() + hiss * rng.random_range(-1.0..1.0);
+            let item = SpeechItem {
+                id: (*name).into(),
+                text: String::new(),
+                symbols: Vec::new(),
+                durations: None,
+                mel: vec![-4.0; 40 * 80],
+                f0_hz: vec![200.0; 40],
+                pcm: (0..40 * 300).map(value).map(|value| value as i16).collect(),
+                voice: 0,
+                split: if k == 0 { Split::Valid } else { Split::Train },
+            };
+            writer.push(&item).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+
+    #[test]
+    fn harmonics_and_noise_are_learnt_apart_from_sentences_that_have_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        corpus(&path("whole"), &["a", "b", "c"], 2000.0);
+        corpus(&path("harmonics"), &["a", "c"], 0.0);
+        corpus(&path("others"), &["x", "y"], 0.0);
+        std::fs::write(path("tiny.toml"), "width = 8\nblocks = 1\n").unwrap();
+        let mut options = VocoderOptions { mel_frames: 20, ..VocoderOptions::default() };
+        options.common.preset = path("tiny.toml").to_str().unwrap().into();
+        (options.common.data, options.common.out) = (path("whole"), path("run"));
+        (options.common.steps, options.common.batch) = (300, 4);
+        options.common.set_learning_rate(1e-2).unwrap();
+        options.harmonics = Some(path("harmonics"));
+        let corpus = Corpus::open(&options, 20).unwrap();
+        assert_eq!((corpus.train.len(), corpus.valid.len()), (1, 1), "b has no harmonics");
+        let report = train_vocoder(&options).unwrap();
+        let last = |name: &str| report.losses.iter().find(|loss| loss.0 == name).unwrap().1;
+        assert!(last("noise") < 0.15, "{report:?}");
+        assert!(last("harmonics") < 0.5, "{report:?}");
+
+        options.harmonics = Some(path("others"));
+        assert!(matches!(train_vocoder(&options), Err(TrainError::Data(reason)) if reason.contains("with harmonics")));
     }
 }

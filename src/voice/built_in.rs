@@ -13,6 +13,7 @@ macro_rules! file {
 const FILES: &[(&str, &[u8])] = &[
     file!("manifest.json"),
     file!("voices-us.safetensors"),
+    file!("vocoder-heart.safetensors"),
     file!("vocoder-us.safetensors"),
     file!("lips-grid.safetensors"),
     file!("cards/heart.md"),

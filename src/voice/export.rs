@@ -18,6 +18,7 @@ use super::manifest::Manifest;
 use super::package::{MANIFEST_FILE, sha256_hex};
 use super::weights_file::ENCODER_KEY;
 use crate::error::{Error, Result};
+use crate::sink::output::replace;
 
 /// The kinds of nets that a training makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +93,7 @@ pub fn export(nets: Nets, training: &Path, out: &Path) -> Result<()> {
     }
     let bytes =
         to_f16_bytes(&params, &config, metadata).map_err(|error| Error::package(&model_path, one_line(&error)))?;
-    write_whole(out, &bytes)
+    replace(out, &bytes).map_err(Error::io("write", out))
 }
 
 /// Writes the SHA-256 of every file of a package folder into its manifest, so that it can be opened.
@@ -115,7 +116,7 @@ pub fn seal(folder: &Path) -> Result<()> {
     }
     let mut json = serde_json::to_vec_pretty(&manifest).map_err(|error| Error::package(&path, error))?;
     json.push(b'\n');
-    write_whole(&path, &json)
+    replace(&path, &json).map_err(Error::io("write", &path))
 }
 
 fn hash_folder(folder: &Path, prefix: &str, hashes: &mut BTreeMap<String, String>) -> Result<()> {
@@ -132,15 +133,6 @@ fn hash_folder(folder: &Path, prefix: &str, hashes: &mut BTreeMap<String, String
             hashes.insert(name, sha256_hex(&content));
         }
     }
-    Ok(())
-}
-
-/// Writes beside the target and renames, so that the target is never half-written.
-fn write_whole(out: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", out))?;
-    std::io::Write::write_all(&mut file, bytes).map_err(Error::io("write", out))?;
-    file.persist(out).map_err(|error| Error::Io { action: "write", path: out.to_path_buf(), source: error.error })?;
     Ok(())
 }
 

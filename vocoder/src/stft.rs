@@ -65,6 +65,19 @@ impl WindowedFft {
             let windowed = scratch.pcm[inside.clone()].iter_mut().zip(&pcm[first..last]).zip(&self.window[inside]);
             windowed.for_each(|((out, value), weight)| *out = value * weight);
         }
+        self.transform(scratch);
+    }
+
+    /// Puts the spectrum of pcm samples that are weighted already into `scratch.spectrum`; they lie in the middle of the
+    /// window, between zeros.
+    pub(crate) fn analyse_middle(&self, weighted: impl ExactSizeIterator<Item = f32>, scratch: &mut Scratch) {
+        scratch.pcm.fill(0.0);
+        let first = (self.n_fft - weighted.len()) / 2;
+        scratch.pcm[first..].iter_mut().zip(weighted).for_each(|(out, value)| *out = value);
+        self.transform(scratch);
+    }
+
+    fn transform(&self, scratch: &mut Scratch) {
         self.forward
             .process_with_scratch(&mut scratch.pcm, &mut scratch.spectrum, &mut scratch.fft)
             .expect("the buffers were made by this transform");

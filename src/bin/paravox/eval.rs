@@ -50,7 +50,7 @@ const ALIGN_EXAMPLES: &str = "Examples:
 
 const LIPS_EXAMPLES: &str = "Examples:
   paravox eval lips data/lips runs/lips --voice runs/voice --speakers s1
-  paravox eval lips data/lips runs/lips --json --max 10 --sheet lips.png
+  paravox eval lips data/lips heart --voice heart --json --max 10 --sheet lips.png
   paravox eval lips data/lips runs/lips --landmarks runs/landmarks --predicted-durations
 
 True durations are given where --predicted-durations is not, and the identity is each clip's first video frame. Clips of
@@ -67,16 +67,16 @@ Each system has durations of its own; --ablation compares lips with true duratio
 
 const VOICE_EXAMPLES: &str = "Examples:
   paravox eval voice data/speech runs/voice
-  paravox eval voice data/speech runs/voice --json --max 50";
+  paravox eval voice data/speech heart --json --max 50";
 
 #[derive(Args)]
 struct LipsArgs {
     /// Folder that `paravox prepare lips` wrote
     data: PathBuf,
-    /// Folder of the training
+    /// Folder of the training, or the name of a shipped voice
     lips: PathBuf,
-    /// Folder of the voice whose text encoder the lips were trained on
-    #[arg(long, value_name = "FOLDER")]
+    /// Voice (a training's folder or a shipped one) whose text encoder the lips were trained on
+    #[arg(long, value_name = "VOICE")]
     voice: Option<PathBuf>,
     /// Speakers to measure, parted by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
@@ -124,8 +124,8 @@ struct PaperArgs {
     data: PathBuf,
     /// Folder of the lips' training
     lips: PathBuf,
-    /// Folder of the voice whose text encoder the lips were trained on
-    #[arg(long, value_name = "FOLDER")]
+    /// Voice (a training's folder or a shipped one) whose text encoder the lips were trained on
+    #[arg(long, value_name = "VOICE")]
     voice: Option<PathBuf>,
     /// An autoregressive system to compare with
     #[arg(long = "reference", value_name = "NAME=FOLDER", value_parser = named_folder)]
@@ -161,7 +161,7 @@ fn named_folder(text: &str) -> Result<(String, PathBuf), String> {
 struct VoiceArgs {
     /// Folder that `paravox prepare speech` wrote
     data: PathBuf,
-    /// Folder of the training
+    /// Folder of the training, or the name of a shipped voice
     voice: PathBuf,
     /// At most this many sentences
     #[arg(long, value_name = "N")]

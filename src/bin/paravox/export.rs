@@ -15,7 +15,7 @@ pub(crate) struct Export {
 
 const EXAMPLES: &str = "Examples:
   paravox export voice runs/voice -o models/weights/voices-us.safetensors
-  paravox export vocoder runs/vocoder -o models/weights/vocoder-us.safetensors
+  paravox export vocoder runs/vocoder -o models/weights/vocoder-heart.safetensors
   paravox export lips runs/lips -o models/weights/lips-grid.safetensors
   paravox export manifest models/weights";
 

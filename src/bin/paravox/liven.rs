@@ -17,8 +17,8 @@ pub(crate) struct Liven {
     /// Folder that `paravox prepare lips` wrote, on which the lips were trained
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
-    /// Folder of the voice whose text encoder the lips were trained on
-    #[arg(long, value_name = "FOLDER")]
+    /// Voice (a training's folder or a shipped one) whose text encoder the lips were trained on
+    #[arg(long, value_name = "VOICE")]
     voice: Option<PathBuf>,
     /// How much farther from its mean motion goes: 1 changes nothing, 2.5 is the most
     #[arg(long, value_name = "N")]

@@ -8,6 +8,7 @@ use std::{fs::File, io::BufRead};
 use clap::{Args, ValueEnum};
 use paravox::cue::{CueFormat, VisemeSet};
 use paravox::timeline::Fps;
+use paravox::voice::Package;
 use paravox::{Engine, EngineOptions, Error, SpeakOptions, TextSource, VideoOptions};
 
 /// Which text, in which voice, how fast.
@@ -124,10 +125,13 @@ impl SpeechArgs {
         Engine::open(options)
     }
 
-    /// The package folder that was given in place of a voice's name.
+    /// The package folder that was given in place of a voice's name. A built-in voice goes before a folder that happens to
+    /// be called like it.
     fn package(&self) -> Option<&Path> {
-        let folder = Path::new(self.voice.as_deref()?);
-        folder.is_dir().then_some(folder)
+        let voice = self.voice.as_deref()?;
+        let known = |package: Package| package.manifest().voices.iter().any(|known| known.name == voice);
+        let folder = Path::new(voice);
+        (folder.is_dir() && !Package::built_in().is_ok_and(known)).then_some(folder)
     }
 
     pub(crate) fn options(&self) -> SpeakOptions {

@@ -61,7 +61,8 @@ Where the data has more speakers than the nets of --from (prepare speech --voice
 const VOCODER_EXAMPLES: &str = "Examples:
   paravox train vocoder data/speech -o runs/vocoder --minutes 60
   paravox train vocoder data/speech -o runs/vocoder --minutes 60 --resume
-  paravox train vocoder data/speech -o runs/tuned --from runs/vocoder --voice runs/voice --lr 5e-4 --minutes 20";
+  paravox train vocoder data/speech -o runs/tuned --from runs/vocoder --voice runs/voice --lr 5e-4 --minutes 20
+  paravox train vocoder data/speech -o runs/apart --harmonics data/harmonics    both sources taught apart";
 
 const LIPS_EXAMPLES: &str = "Examples:
   paravox train lips data/lips -o runs/lips --voice runs/voice --minutes 60
@@ -99,9 +100,12 @@ struct VocoderArgs {
     /// Mel frames of each piece of speech in a step
     #[arg(long, value_name = "N")]
     mel_frames: Option<usize>,
-    /// Folder of a trained voice: every second step then reads mel as that voice predicts it
-    #[arg(long, value_name = "FOLDER")]
+    /// Voice (a training's folder or a shipped one): every second step then reads mel as that voice predicts it
+    #[arg(long, value_name = "VOICE")]
     voice: Option<PathBuf>,
+    /// Folder of a corpus with the same sentences, whose recordings hold their harmonics alone: teaches both sources apart
+    #[arg(long, value_name = "FOLDER", conflicts_with = "adversary")]
+    harmonics: Option<PathBuf>,
     /// Let a discriminator join, for a vocoder that has been trained without
     #[arg(long)]
     adversary: bool,
@@ -129,8 +133,8 @@ struct ReaderArgs {
 struct LipsArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Folder of a trained voice whose text encoder the lips read [default: an encoder trains along]
-    #[arg(long, value_name = "FOLDER")]
+    /// Voice (a training's folder or a shipped one) whose text encoder the lips read [default: an encoder trains along]
+    #[arg(long, value_name = "VOICE")]
     voice: Option<PathBuf>,
     /// Preset of the voice whose text encoder trains along
     #[arg(long, value_name = "NAME", conflicts_with = "voice")]
@@ -265,6 +269,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             let mut options = train::VocoderOptions::default();
             set(&mut options.mel_frames, args.mel_frames);
             options.voice = args.voice;
+            options.harmonics = args.harmonics;
             options.adversary = args.adversary;
             args.common.apply(&mut options.common)?;
             train::train_vocoder(&options)?

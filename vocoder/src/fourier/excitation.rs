@@ -1,4 +1,8 @@
 //! The sources of the Fourier vocoder as short-time spectra: the pulse train's and the noise's.
+//!
+//! The pulse train is seen through the long window of the synthesis, which tells its harmonics apart. The noise is seen
+//! through one of two hops, so that a gain shapes 25 ms of it and not 50: breath, and the noise of vowels too, come and
+//! go faster than a long window lets them.
 
 use rayon::prelude::*;
 use realfft::num_complex::Complex32;
@@ -7,12 +11,14 @@ use super::FourierConfig;
 use super::noise::fill_gaussian;
 use super::pulse::PulseTrain;
 use crate::error::{Result, VocoderError};
+use crate::mel::hann_window;
 use crate::stft::WindowedFft;
 
 /// Short-time spectra of the pulse train and of the noise for a batch of stretches of speech.
 ///
 /// The pulse train's are divided by the height of one harmonic (the sum of the window over 2), so that a gain is the
-/// magnitude that a harmonic gets over that of a full-scale cosine times n_fft / 4.
+/// magnitude that a harmonic gets over that of a full-scale cosine times n_fft / 4. Noise of gain 1 becomes white noise
+/// with a standard deviation of [`NOISE_LEVEL`].
 #[derive(Clone)]
 pub struct Excitation {
     pub(crate) batch: usize,
@@ -31,11 +37,19 @@ impl std::fmt::Debug for Excitation {
     }
 }
 
+/// About the noise of speech, so that its log-gains are of the size of the harmonics'.
+const NOISE_LEVEL: f32 = 1.0 / 30.0;
+
+/// Bins to each side over which the power of noise is averaged.
+const SMOOTHING: usize = 4;
+
 /// Makes excitations of one geometry.
 #[derive(Clone)]
 pub(crate) struct ExcitationMaker {
     pub(crate) pulses: PulseTrain,
     fft: WindowedFft,
+    /// (2 hop_length) Weights of the noise around the middle of a mel frame.
+    noise_window: Vec<f32>,
     hop_length: usize,
 }
 
@@ -56,9 +70,11 @@ pub(crate) struct Stretch<'a> {
 impl ExcitationMaker {
     pub(crate) fn new(config: &FourierConfig) -> Self {
         let mel = &config.mel;
+        let fft = WindowedFft::new(mel.n_fft);
         Self {
             pulses: PulseTrain::new(mel.sample_rate, mel.hop_length, config.harmonic_limit_hz),
-            fft: WindowedFft::new(mel.n_fft),
+            noise_window: noise_window(&fft, mel.hop_length),
+            fft,
             hop_length: mel.hop_length,
         }
     }
@@ -80,6 +96,12 @@ impl ExcitationMaker {
         let bins = self.fft.bins();
         let padding = ((self.fft.n_fft - self.hop_length) / 2) as isize;
         let scale = 4.0 / self.fft.n_fft as f32;
+        // White noise from half a hop before the first wanted mel frame to half a hop after the last.
+        let first = (stretch.first_mel_frame + stretch.wanted.start) as u64;
+        let mut white = vec![0.0; (stretch.wanted.len() + 2) * self.hop_length];
+        white.par_chunks_exact_mut(self.hop_length).enumerate().with_min_len(8).for_each(|(at, out)| {
+            fill_gaussian(stretch.seed, (first + at as u64).wrapping_sub(1), out);
+        });
         let frames = harmonic.par_chunks_exact_mut(bins).zip(noise.par_chunks_exact_mut(bins));
         frames.enumerate().with_min_len(8).for_each_init(
             || self.fft.scratch(),
@@ -87,7 +109,12 @@ impl ExcitationMaker {
                 let mel_frame = stretch.wanted.start + index;
                 self.fft.analyse(&pcm, (mel_frame * self.hop_length) as isize - padding, scratch);
                 harmonic.iter_mut().zip(&scratch.spectrum).for_each(|(out, bin)| *out = bin * scale);
-                fill_gaussian(stretch.seed, (stretch.first_mel_frame + mel_frame) as u64, noise);
+                let around = &white[index * self.hop_length + self.hop_length / 2..][..self.noise_window.len()];
+                self.fft.analyse_middle(
+                    around.iter().zip(&self.noise_window).map(|(value, weight)| value * weight),
+                    scratch,
+                );
+                noise.copy_from_slice(&scratch.spectrum);
             },
         );
     }
@@ -120,10 +147,54 @@ impl ExcitationMaker {
         });
         Ok(Excitation { batch, mel_frames, bins, harmonic, noise })
     }
+
+    /// Power of the noise in a batch of recordings over that of noise of gain 1, in every bin of every mel frame as the
+    /// noise's window sees it, averaged over nine neighbouring bins: (B, T, bins).
+    pub(crate) fn noise_power(&self, pcm: &[f32], mel_frames: usize) -> Vec<f32> {
+        let (bins, hop_length) = (self.fft.bins(), self.hop_length);
+        let unit = NOISE_LEVEL * NOISE_LEVEL * self.noise_window.iter().map(|weight| weight * weight).sum::<f32>();
+        let mut power = vec![0.0; pcm.len() / hop_length * bins];
+        power.par_chunks_exact_mut(bins).enumerate().with_min_len(8).for_each_init(
+            || (self.fft.scratch(), vec![0.0; bins]),
+            |(scratch, raw), (index, out)| {
+                let item = &pcm[index / mel_frames * mel_frames * hop_length..][..mel_frames * hop_length];
+                let first = ((index % mel_frames) * hop_length) as isize - (hop_length / 2) as isize;
+                let value = |at: usize| {
+                    let at = usize::try_from(first + at as isize).ok();
+                    at.and_then(|at| item.get(at)).copied().unwrap_or(0.0)
+                };
+                let weighted = self.noise_window.iter().enumerate().map(|(at, weight)| value(at) * weight);
+                self.fft.analyse_middle(weighted, scratch);
+                raw.iter_mut().zip(&scratch.spectrum).for_each(|(out, bin)| *out = bin.norm_sqr() / unit);
+                for (bin, out) in out.iter_mut().enumerate() {
+                    let near = &raw[bin.saturating_sub(SMOOTHING)..(bin + SMOOTHING + 1).min(bins)];
+                    *out = near.iter().sum::<f32>() / near.len() as f32;
+                }
+            },
+        );
+        power
+    }
+}
+
+/// Hann's window of two hops, whose shifts by a hop add up to 1, over what the synthesis makes of the middle of a mel
+/// frame: its own window over the sum of its squares. At even n_fft and hop_length the middles of both coincide.
+fn noise_window(fft: &WindowedFft, hop_length: usize) -> Vec<f32> {
+    let start = fft.n_fft / 2 - hop_length;
+    let squares = |at: usize| -> f32 {
+        (at % hop_length..fft.n_fft).step_by(hop_length).map(|at| fft.window[at] * fft.window[at]).sum()
+    };
+    let hann = hann_window(2 * hop_length);
+    let weight = |(at, hann): (usize, f32)| NOISE_LEVEL * hann * squares(start + at) / fft.window[start + at].max(1e-3);
+    hann.into_iter().enumerate().map(weight).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use candle_core::{Device, Tensor};
+
+    use super::super::synthesis::Synthesiser;
     use super::*;
 
     #[test]
@@ -142,6 +213,30 @@ mod tests {
             };
             let height = if bin < 2 { 0.0 } else { height };
             assert!((value.norm() - height).abs() < 1e-3, "bin {bin}: {}", value.norm());
+        }
+    }
+
+    /// Through the synthesis with gain 1 the shifted windows of the noise add up to white noise again.
+    #[test]
+    fn noise_of_gain_one_is_white() {
+        for (n_fft, hop_length) in [(1200, 300), (48, 12), (48, 16), (600, 300)] {
+            let mut config = FourierConfig::default();
+            (config.mel.n_fft, config.mel.hop_length) = (n_fft, hop_length);
+            let excitation = ExcitationMaker::new(&config).batch(&[0.0; 12], 12, 3).expect("one item");
+            let bins = config.bins();
+            let mut head = vec![0.0f32; 12 * 3 * bins];
+            head.chunks_exact_mut(3 * bins).for_each(|head| head[..bins].fill(-100.0));
+            let head = Tensor::from_vec(head, (1, 12, 3 * bins), &Device::Cpu).expect("the sizes fit");
+            let pcm = Synthesiser::new(&config).forward(&head, Arc::new(excitation)).expect("the sizes fit");
+            let pcm: Vec<f32> = pcm.flatten_all().and_then(|pcm| pcm.to_vec1()).expect("a tensor of f32");
+            let mut white = vec![0.0; hop_length];
+            for mel_frame in 3..9 {
+                fill_gaussian(3, mel_frame, &mut white);
+                // Where two windows barely overlap the division by their squares loses digits.
+                for (got, white) in pcm[mel_frame as usize * hop_length..].iter().zip(&white) {
+                    assert!((got - NOISE_LEVEL * white).abs() < 2e-4, "{n_fft}, {hop_length}: {got} for {white}");
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use paravox_models::layers::{Conv1d, Conv1dConfig, ConvNextBlock, ConvNextConfig, LayerNorm, Linear, LinearConfig};
 use paravox_models::mode::Mode;
+use realfft::num_complex::Complex32;
 
 use super::excitation::ExcitationMaker;
 use super::synthesis::Synthesiser;
@@ -18,6 +19,8 @@ const MEL_SPREAD: f64 = 2.5;
 const LOG_F0_MEAN: f64 = 5.3;
 const LOG_F0_SPREAD: f64 = 0.5;
 const EPS: f64 = 1e-6;
+/// Added to the power of noise over that of gain 1: about one step of 16 bits.
+const NOISE_FLOOR: f32 = 1e-6;
 
 /// conv(mel, log F0, voiced) -> ConvNeXt-like blocks -> LayerNorm -> linear to harmonic log-gain, harmonic phase and
 /// noise log-gain of every bin; then the synthesis from pulse train and noise.
@@ -77,6 +80,34 @@ impl FourierNet {
         self.excitation.batch(&values, mel_frames, seed).map(Arc::new).map_err(candle_core::Error::wrap)
     }
 
+    /// The pulse train for a batch of F0 (B, T), without noise.
+    pub fn pulses(&self, f0_hz: &Tensor) -> Result<Excitation> {
+        let mut excitation = Arc::unwrap_or_clone(self.excite(f0_hz, 0)?);
+        excitation.noise.fill(Complex32::default());
+        Ok(excitation)
+    }
+
+    /// How far the noise of a head is from that of recordings, in nats a bin: the Itakura-Saito divergence of its power
+    /// from theirs, p/q - ln(p/q) - 1, halved, whose least value is that of the likeliest Gaussian noise. From where q is
+    /// e^2 times too small it goes on as a straight line.
+    ///
+    /// # Shapes
+    /// - `head`: (B, T, 3 bins)
+    /// - `noise`: (B, hop_length T), the recordings without their harmonics
+    /// - output: a scalar
+    pub fn noise_divergence(&self, head: &Tensor, noise: &Tensor) -> Result<Tensor> {
+        let (batch, mel_frames, width) = head.dims3()?;
+        let bins = width / 3;
+        let power = self.excitation.noise_power(&noise.flatten_all()?.to_vec1::<f32>()?, mel_frames);
+        let log_power: Vec<f32> = power.iter().map(|power| (power + NOISE_FLOOR).ln()).collect();
+        let log_power = Tensor::from_vec(log_power, (batch, mel_frames, bins), head.device())?;
+        let ratio = (log_power - (head.narrow(2, 2 * bins, bins)? * 2.0)?)?;
+        let near = ratio.minimum(2.0)?;
+        let far = (ratio.maximum(2.0)? - 2.0)?;
+        let slope = 2f64.exp() - 1.0;
+        (((near.exp()? - near)? - 1.0)? + (far * slope)?)?.mean_all()? * 0.5
+    }
+
     /// What the head reads.
     ///
     /// # Shapes
@@ -124,7 +155,7 @@ impl FourierNet {
 mod tests {
     use super::*;
     use crate::stft_loss::MultiResolutionStft;
-    use candle_core::Device;
+    use candle_core::{Device, Var};
     use paravox_models::params::Params;
 
     fn inputs(batch: usize, mel_frames: usize) -> Result<(Tensor, Tensor)> {
@@ -180,6 +211,30 @@ mod tests {
         // To first order the loss falls by step times the norm of the gradient.
         let predicted = 0.02 * squared_norm.sqrt();
         assert!((before - after - predicted).abs() < 0.3 * predicted, "{before} to {after}, predicted {predicted}");
+        Ok(())
+    }
+
+    /// Of noise with a known gain the divergence is least at that gain.
+    #[test]
+    fn the_likeliest_noise_is_the_true_one() -> Result<()> {
+        let config = FourierConfig { width: 8, blocks: 1, ..FourierConfig::default() };
+        let net = FourierNet::new(&config, Params::new(4, &Device::Cpu).builder())?;
+        let head = |gain: f32| {
+            let row = [vec![-100.0f32; 2 * 601], vec![gain; 601]].concat();
+            Tensor::from_vec(row.repeat(2 * 60), (2, 60, 3 * 601), &Device::Cpu)
+        };
+        let unvoiced = Tensor::zeros((2, 60), DType::F32, &Device::Cpu)?;
+        let noise = net.synthesise(&head(0.7)?, net.excite(&unvoiced, 3)?)?;
+        // The first and last mel frames see beyond the recording.
+        let divergence = |gain: f32| net.noise_divergence(&head(gain)?, &noise)?.to_scalar::<f32>().map(f64::from);
+        let [low, at, high] = [divergence(0.6)?, divergence(0.69)?, divergence(0.8)?];
+        assert!(at < low && at < high && at < 0.1, "{low} {at} {high}");
+
+        let var = Var::from_tensor(&head(-0.9)?)?;
+        let grads = net.noise_divergence(var.as_tensor(), &noise)?.backward()?;
+        let slope = grads.get(&var).expect("the head is a variable").sum_all()?.to_scalar::<f32>()?;
+        let expected = (divergence(-0.89)? - divergence(-0.91)?) / 0.02;
+        assert!((f64::from(slope) - expected).abs() < 0.01 * expected.abs(), "{slope} for {expected}");
         Ok(())
     }
 
