@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::checks::{check_gradients, difference, noise};
     use crate::config::preset;
-    use crate::losses::ctc;
+    use crate::losses::{CtcTarget, ctc};
     use crate::mode::DropoutRng;
     use crate::params::Params;
 
@@ -218,7 +218,7 @@ mod tests {
         let compared = check_gradients(&params, || {
             let rng = DropoutRng::new(1);
             let reading = net.forward(&views, None, &Mode::Train(&rng))?;
-            ctc(&net.scores(&reading.log_probabilities)?, &[8, 8], &[vec![1, 2, 2], vec![3, 1]], 0)
+            ctc(&net.scores(&reading.log_probabilities)?, &[8, 8], &[vec![1, 2, 2], vec![3, 1]].map(CtcTarget::new), 0)
         });
         assert!(compared > 10, "{compared}");
     }

@@ -11,10 +11,12 @@ mod edits;
 mod times;
 pub(crate) mod view;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use paravox_models::lip_reader::{LipReader, LipReaderConfig, VIEW_HEIGHT, VIEW_WIDTH};
+use paravox_models::losses::CtcTarget;
 use paravox_models::mode::Mode;
 use paravox_models::params::Params;
 
@@ -141,10 +143,18 @@ pub(crate) fn check(config: &LipReaderConfig) -> std::result::Result<(), String>
     Ok(())
 }
 
-/// The labels that the reader's net tells apart, of what is said: classes without pauses.
-pub(crate) fn labels(symbols: &[Symbol]) -> Vec<u32> {
-    let sounds = symbols.iter().filter(|symbol| !symbol.phoneme.is_pause());
-    sounds.map(|symbol| class_of(symbol.phoneme) as u32).collect()
+/// What the reader's net is to read: classes of what is said, with silence around it and where its text has pauses.
+pub(crate) fn target(symbols: &[Symbol]) -> CtcTarget {
+    let (mut labels, mut pauses) = (Vec::new(), HashSet::from([0]));
+    for symbol in symbols {
+        if symbol.phoneme.is_pause() {
+            pauses.insert(labels.len());
+        } else {
+            labels.push(class_of(symbol.phoneme) as u32);
+        }
+    }
+    pauses.insert(labels.len());
+    CtcTarget::new(labels).with_blanks(|i| pauses.contains(&i))
 }
 
 /// The best class of every step, repetitions and then silence left out.

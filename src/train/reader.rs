@@ -9,7 +9,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use paravox_models::config;
 use paravox_models::lip_reader::{LipReader, LipReaderConfig, VIEW_HEIGHT, VIEW_WIDTH};
-use paravox_models::losses::{ctc, ctc_least_steps};
+use paravox_models::losses::{CtcTarget, ctc};
 use paravox_models::mode::{DropoutRng, Mode};
 use paravox_models::params::Params;
 use rand::Rng;
@@ -22,7 +22,7 @@ use super::run::{self, Loss, TrainReport, Trainer};
 use crate::data::{LipsDataset, Split};
 use crate::metrics::reader::measure;
 use crate::reader::view::{Look, VIEW_PIXELS, views};
-use crate::reader::{self, Reader, labels};
+use crate::reader::{self, Reader, target};
 
 /// Test clips that are watched during training; nothing is chosen by them.
 const WATCHED_CLIPS: usize = 40;
@@ -79,11 +79,11 @@ struct Films {
 
 impl Films {
     fn open(folder: &Path, speakers: &[String], steps: usize) -> Result<Self> {
-        let dataset = LipsDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+        let dataset = LipsDataset::open(folder)?;
         check_speakers(&dataset, folder, speakers.iter())?;
         let fits = |&i: &usize| {
-            let (meta, labels) = (dataset.meta(i), labels(&dataset.meta(i).symbols));
-            !labels.is_empty() && ctc_least_steps(&labels) <= meta.n_video_frames * steps
+            let (meta, target) = (dataset.meta(i), target(&dataset.meta(i).symbols));
+            !target.labels().is_empty() && target.least_steps() <= meta.n_video_frames * steps
         };
         let train: Vec<usize> = choose(&dataset, Split::Train, speakers).into_iter().filter(fits).collect();
         if train.is_empty() {
@@ -96,25 +96,25 @@ impl Films {
 
     fn batch(&self, seed: u64, step: u64, n: usize) -> ReaderBatch {
         let mut rng = step_rng(seed, step);
-        let films: Vec<(Vec<f32>, Vec<u32>)> = (0..n)
+        let films: Vec<(Vec<f32>, CtcTarget)> = (0..n)
             .map(|_| {
                 let i = self.train[rng.random_range(0..self.train.len())];
-                let labels = labels(&self.dataset.meta(i).symbols);
+                let target = target(&self.dataset.meta(i).symbols);
                 let length = self.dataset.meta(i).n_video_frames;
                 let mut order = order(length, &mut rng);
-                if order.len() * self.steps < ctc_least_steps(&labels) {
+                if order.len() * self.steps < target.least_steps() {
                     order = (0..length).collect();
                 }
                 let shift = [rng.random_range(SHIFT), rng.random_range(SHIFT)];
                 let look = Look { mirrored: rng.random(), shift };
-                (views(self.dataset.pixels(i), order.into_iter(), look), labels)
+                (views(self.dataset.pixels(i), order.into_iter(), look), target)
             })
             .collect();
         let length = films.iter().map(|film| film.0.len() / VIEW_PIXELS).max().unwrap_or(0);
         let mut batch = ReaderBatch { length, ..ReaderBatch::default() };
-        for (mut views, labels) in films {
+        for (mut views, target) in films {
             batch.lengths.push(views.len() / VIEW_PIXELS);
-            batch.labels.push(labels);
+            batch.targets.push(target);
             views.resize(length * VIEW_PIXELS, 0.0);
             batch.views.extend(views);
         }
@@ -146,7 +146,7 @@ struct ReaderBatch {
     views: Vec<f32>,
     /// Video frames of each film.
     lengths: Vec<usize>,
-    labels: Vec<Vec<u32>>,
+    targets: Vec<CtcTarget>,
 }
 
 struct ReaderTrainer {
@@ -192,7 +192,7 @@ impl Trainer for ReaderTrainer {
         let rows = Tensor::from_iter(rows, &self.device)?;
         self.net.follow_prior(&reading.log_probabilities.detach().flatten(0, 1)?.index_select(&rows, 0)?)?;
         let scores = self.net.scores(&reading.log_probabilities)?;
-        Loss::weighted(&[("ctc", 1.0, ctc(&scores, &steps, &batch.labels, BLANK)?)])
+        Loss::weighted(&[("ctc", 1.0, ctc(&scores, &steps, &batch.targets, BLANK)?)])
     }
 
     fn validate(&self, _: &Path) -> Result<Vec<(&'static str, f64)>> {

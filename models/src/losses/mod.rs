@@ -10,5 +10,5 @@ pub use basic::{
     duration_sentence_l1, duration_token_l1, l1, lsgan_discriminator, lsgan_generator, masked_cross_entropy, masked_l1,
     voicing_cross_entropy,
 };
-pub use ctc::{ctc, ctc_least_steps};
+pub use ctc::{CtcTarget, ctc};
 pub use ssim::ssim;
