@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{DataError, Result};
+use crate::sink::output::replace;
 
 /// Version of the layout that `mod.rs` documents.
 const VERSION: u32 = 1;
@@ -283,13 +284,9 @@ impl<L: Layout> Writer<L> {
 fn write_manifest<G: Serialize>(dir: &Path, manifest: &Manifest<G>) -> Result<()> {
     let path = dir.join(MANIFEST);
     let write = || -> std::io::Result<()> {
-        let partial = path.with_extension("json.partial");
-        let mut file = File::create(&partial)?;
-        serde_json::to_writer_pretty(&mut file, manifest)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        std::fs::rename(&partial, &path)?;
-        Ok(())
+        let mut json = serde_json::to_vec_pretty(manifest)?;
+        json.push(b'\n');
+        replace(&path, &json)
     };
     write().map_err(DataError::io(&path))
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::performance::{Blink, Performance, Pose};
 use super::{Affine, CROP_BYTES, CROP_HEIGHT, CROP_WIDTH, FaceError};
 use crate::sink::Picture;
+use crate::sink::output::replace;
 
 const FORMAT: &str = "paravox-face";
 const VERSION: u32 = 1;
@@ -194,9 +195,7 @@ impl FaceAsset {
         std::fs::create_dir_all(dir).map_err(|source| FaceError::Io { path: dir.into(), source })?;
         for (name, bytes) in files {
             let path = dir.join(name);
-            let partial = dir.join(format!("{name}.partial"));
-            let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, &path));
-            written.map_err(|source| FaceError::Io { path, source })?;
+            replace(&path, &bytes).map_err(|source| FaceError::Io { path, source })?;
         }
         Ok(())
     }

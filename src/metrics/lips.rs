@@ -137,16 +137,17 @@ impl Clock {
 }
 
 /// What the text encoder of a voice is made of, or that of lips that trained their own.
-pub(crate) fn encoder_config(from: &Path) -> Result<TextEncoderConfig> {
+pub(crate) fn encoder_config(from: &Path, start: &Start) -> Result<TextEncoderConfig> {
     let own = from.join(ENCODER_CONFIG);
-    if own.exists() { read_config(&own) } else { Ok(Start::read(from, "voice")?.config::<VoiceConfig>()?.encoder) }
+    if own.exists() { read_config(&own) } else { Ok(start.config::<VoiceConfig>()?.encoder) }
 }
 
 /// Reads the text encoder of a voice, trained or shipped, or of lips that trained their own.
 pub(crate) fn load_encoder(from: &Path, device: &Device) -> Result<TextEncoder> {
+    let start = Start::read(from, "voice")?;
     let params = Params::new(0, device);
-    let encoder = TextEncoder::new(&encoder_config(from)?, params.builder().pp("encoder"))?;
-    Start::read(from, "voice")?.retain(|name| name.starts_with("encoder.")).assign(&params.vars())?;
+    let encoder = TextEncoder::new(&encoder_config(from, &start)?, params.builder().pp("encoder"))?;
+    start.retain(|name| name.starts_with("encoder.")).assign(&params.vars())?;
     Ok(encoder)
 }
 
@@ -197,7 +198,7 @@ impl EvalLipsOptions {
 /// # Errors
 /// [`TrainError`]: files that cannot be read or do not fit together, no such clip, or lips that predict no durations.
 pub fn eval_lips(options: &EvalLipsOptions) -> Result<LipsReport> {
-    let dataset = LipsDataset::open(&options.data).map_err(|error| TrainError::Data(error.to_string()))?;
+    let dataset = LipsDataset::open(&options.data)?;
     let nets = LipsNets::load(&options.lips, options.voice.as_deref())?;
     if options.predicted_durations {
         nets.needs_durations(&options.lips)?;

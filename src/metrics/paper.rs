@@ -22,7 +22,8 @@ use crate::data::LipsDataset;
 use crate::data::lips::LipsMeta;
 use crate::face::CROP_BYTES;
 use crate::reader::Reader;
-use crate::train::{Result, TrainError};
+use crate::train::Result;
+use crate::train::start::Start;
 
 /// Options of [`eval_paper`].
 #[derive(Debug, Clone)]
@@ -32,7 +33,8 @@ pub struct EvalPaperOptions {
     pub data: PathBuf,
     /// Folder of the trained lips, with durations of their own (`train lips --own-durations`).
     pub lips: PathBuf,
-    /// Folder of the voice whose text encoder the lips read; `None`: the lips trained their own.
+    /// The voice (a training's folder, a weights file or a shipped name) whose text encoder the lips read; `None`: the lips
+    /// trained their own.
     pub voice: Option<PathBuf>,
     /// Trained autoregressive systems (`train lips-reference`): names for the report, and folders.
     pub references: Vec<(String, PathBuf)>,
@@ -162,7 +164,8 @@ impl System {
         };
         let params = Params::new(0, &Device::Cpu);
         if encoder {
-            let config = encoder_config(options.voice.as_deref().unwrap_or(&options.lips))?;
+            let from = options.voice.as_deref().unwrap_or(&options.lips);
+            let config = encoder_config(from, &Start::read(from, "voice")?)?;
             TextEncoder::new(&config, params.builder())?;
         }
         Ok(own + params.summary().total())
@@ -172,9 +175,9 @@ impl System {
 /// Compares lips with the autoregressive systems and with lips trained on other losses.
 ///
 /// # Errors
-/// [`TrainError`]: files that cannot be read or do not fit together, no such clip, or lips that predict no durations.
+/// [`TrainError`](crate::train::TrainError): files that cannot be read or do not fit together, no such clip, or lips that predict no durations.
 pub fn eval_paper(options: &EvalPaperOptions) -> Result<PaperReport> {
-    let dataset = LipsDataset::open(&options.data).map_err(|error| TrainError::Data(error.to_string()))?;
+    let dataset = LipsDataset::open(&options.data)?;
     let clips = test_clips(&dataset, &options.data, &options.speakers, options.max_clips)?;
     let landmarks = options.landmarks.as_deref().map(LandmarkReader::open).transpose()?;
     let reader = options.reader.as_deref().map(Reader::open).transpose()?;

@@ -51,7 +51,7 @@ pub struct ReaderReport {
 /// # Errors
 /// [`TrainError`]: files that cannot be read or do not fit together, or no such clip.
 pub fn eval_reader(options: &EvalReaderOptions) -> Result<ReaderReport> {
-    let dataset = LipsDataset::open(&options.data).map_err(|error| TrainError::Data(error.to_string()))?;
+    let dataset = LipsDataset::open(&options.data)?;
     let reader = Reader::open(&options.reader)?;
     let mut clips = choose(&dataset, Split::Test, &options.speakers);
     clips.truncate(options.max_clips.unwrap_or(usize::MAX));

@@ -53,7 +53,7 @@ pub struct VoiceReport {
 /// # Errors
 /// [`TrainError`]: files that cannot be read or do not fit together, or no sentence with durations.
 pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
-    let dataset = SpeechDataset::open(&options.data).map_err(|error| TrainError::Data(error.to_string()))?;
+    let dataset = SpeechDataset::open(&options.data)?;
     let device = Device::Cpu;
     let (model, _) = load_voice(&options.voice, &device)?;
     let mut sentences = dataset.split(Split::Valid);

@@ -74,7 +74,7 @@ struct Corpus {
 
 impl Corpus {
     fn open(folder: &Path) -> Result<Self> {
-        let dataset = SpeechDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+        let dataset = SpeechDataset::open(folder)?;
         let usable = |&i: &usize| dataset.meta(i).durations.is_some() && dataset.meta(i).mel_frames > 0;
         let train: Vec<usize> = dataset.split(Split::Train).into_iter().filter(usable).collect();
         let valid = dataset.split(Split::Valid).into_iter().filter(usable).take(VALID_SENTENCES).collect();

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::data::DataError;
+
 /// What the caller can do about a failed training or evaluation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,6 +49,12 @@ pub enum TrainError {
 
 /// Result of this module.
 pub type Result<T> = std::result::Result<T, TrainError>;
+
+impl From<DataError> for TrainError {
+    fn from(error: DataError) -> Self {
+        Self::Data(error.to_string())
+    }
+}
 
 impl TrainError {
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {

@@ -77,7 +77,7 @@ struct Corpus {
 
 impl Corpus {
     fn open(folder: &Path) -> Result<Self> {
-        let dataset = LipsDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+        let dataset = LipsDataset::open(folder)?;
         let known = |split| -> Vec<usize> {
             choose(&dataset, split, &[]).into_iter().filter(|&i| dataset.get(i).landmarks.is_some()).collect()
         };

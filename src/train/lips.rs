@@ -55,7 +55,8 @@ const WATCHED_CLIPS: usize = 4;
 pub struct LipsOptions {
     /// Preset `lips-light`, 8 clips a batch, AdamW 1e-3.
     pub common: TrainOptions,
-    /// Folder of a trained voice whose text encoder the lips read and leave unchanged; `None`: an encoder trains along.
+    /// A voice (a training's folder, a weights file or a shipped name) whose text encoder the lips read and leave unchanged;
+    /// `None`: an encoder trains along.
     pub voice: Option<PathBuf>,
     /// Preset of the voice whose encoder trains along (default `voice-light`).
     pub encoder_preset: String,

@@ -112,7 +112,7 @@ impl Clips {
     /// Training clips of the speakers (all where none is named); a clip of a speaker of weight 8 comes eight times as
     /// often as others.
     pub(crate) fn open(folder: &Path, speakers: &[String], weights: &[(String, f64)], motion_hz: f64) -> Result<Self> {
-        let dataset = LipsDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))?;
+        let dataset = LipsDataset::open(folder)?;
         check_speakers(&dataset, folder, speakers.iter().chain(weights.iter().map(|(name, _)| name)))?;
         let mut sum = 0.0;
         let mut train = Vec::new();

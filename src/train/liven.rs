@@ -33,7 +33,8 @@ pub struct LivenOptions {
     pub data: PathBuf,
     /// Folder of the trained lips.
     pub lips: PathBuf,
-    /// Folder of the voice whose text encoder the lips read; `None`: the lips trained their own.
+    /// The voice (a training's folder, a weights file or a shipped name) whose text encoder the lips read; `None`: the lips
+    /// trained their own.
     pub voice: Option<PathBuf>,
     /// Folder to write the lips to.
     pub out: PathBuf,
@@ -50,7 +51,7 @@ pub fn liven(options: &LivenOptions) -> Result<()> {
     if !GAINS.contains(gain) {
         return Err(TrainError::Options(format!("a gain of {gain} is out of range: give 1 to 2.5")));
     }
-    let dataset = LipsDataset::open(data).map_err(|error| TrainError::Data(error.to_string()))?;
+    let dataset = LipsDataset::open(data)?;
     let nets = LipsNets::load(lips, voice.as_deref())?;
     let mean = mean_motion(&nets, &dataset)?;
     let mut model = load_model(lips)?;

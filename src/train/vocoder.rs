@@ -1,7 +1,8 @@
 //! Training of the Fourier vocoder by copy-synthesis: true mel and F0 in, the recording out.
 //!
-//! Random windows of PCM, several short-time Fourier resolutions as the loss (Yamamoto et al. 2020). The loss is a generalised energy distance (Gritsenko et al. 2020, "A Spectral Energy Distance for Parallel Speech
-//! Synthesis"): the distance of a copy to the recording less that to a second copy with other noise. Without the second
+//! Random windows of PCM, several short-time Fourier resolutions as the loss (Yamamoto et al. 2020). The loss is a
+//! generalised energy distance (Gritsenko et al. 2020, "A Spectral Energy Distance for Parallel Speech Synthesis"): the
+//! distance of a copy to the recording less that to a second copy with other noise. Without the second
 //! term a copy is best where nothing in it is left to chance, and breath and hiss turn into a buzz of pulses.
 //!
 //! Where a corpus has its harmonics apart from its noise, as that of a source-filter teacher may, each source is taught by
@@ -58,8 +59,8 @@ pub struct VocoderOptions {
     pub common: TrainOptions,
     /// Length of a window in mel frames (default 80: one second).
     pub mel_frames: usize,
-    /// Folder of a trained voice: every second batch is then of mel as that voice predicts it with the true durations, and
-    /// the corpus needs durations.
+    /// A voice (a training's folder, a weights file or a shipped name): every second batch is then of mel as that voice
+    /// predicts it with the true durations, and the corpus needs durations.
     pub voice: Option<PathBuf>,
     /// Folder of a corpus with sentences of the same names whose recordings hold their harmonics alone; only the sentences
     /// that are in both are used then.
@@ -102,7 +103,7 @@ struct Corpus {
 impl Corpus {
     fn open(options: &VocoderOptions, mel_frames: usize) -> Result<Self> {
         let folder = &options.common.data;
-        let dataset = open_speech(folder)?;
+        let dataset = SpeechDataset::open(folder)?;
         let harmonics = options.harmonics.as_deref().map(Harmonics::open).transpose()?;
         let mut windows = 0;
         let mut train = Vec::new();
@@ -156,7 +157,7 @@ struct Harmonics {
 
 impl Harmonics {
     fn open(folder: &Path) -> Result<Self> {
-        let dataset = open_speech(folder)?;
+        let dataset = SpeechDataset::open(folder)?;
         let places = (0..dataset.len()).map(|i| (dataset.meta(i).id.clone(), i)).collect();
         Ok(Self { dataset, places })
     }
@@ -166,10 +167,6 @@ impl Harmonics {
         let same = |&i: &usize| self.dataset.meta(i).mel_frames == sentence.mel_frames;
         self.places.get(&sentence.id).copied().filter(same)
     }
-}
-
-fn open_speech(folder: &Path) -> Result<SpeechDataset> {
-    SpeechDataset::open(folder).map_err(|error| TrainError::Data(error.to_string()))
 }
 
 /// Windows of equal length side by side.
@@ -290,7 +287,7 @@ impl Trainer for VocoderTrainer {
         let head = self.net.head(&self.net.hidden(&mel, &f0_hz)?)?;
         if !batch.harmonics.is_empty() {
             let harmonics = Tensor::from_slice(&batch.harmonics, pcm.dims(), &self.device)?;
-            let copy = self.net.synthesise(&head, Arc::new(self.net.pulses(&f0_hz)?))?;
+            let copy = self.net.synthesise(&head, self.net.pulses(&f0_hz)?)?;
             return Loss::weighted(&[
                 ("harmonics", 1.0, self.stft.forward(&copy, &harmonics)?),
                 ("noise", NOISE_WEIGHT, self.net.noise_divergence(&head, &(pcm - harmonics)?)?),

@@ -56,28 +56,21 @@ impl WindowedFft {
     /// Puts the spectrum of the windowed pcm samples [start, start + n_fft) into `scratch.spectrum`; beyond the ends of
     /// `pcm` lie zeros.
     pub(crate) fn analyse(&self, pcm: &[f32], start: isize, scratch: &mut Scratch) {
+        self.analyse_through(&self.window, pcm, start, scratch);
+    }
+
+    /// As [`WindowedFft::analyse`] through a window that may be shorter than the transform: it lies in its middle, between
+    /// zeros, and begins at `start`.
+    pub(crate) fn analyse_through(&self, window: &[f32], pcm: &[f32], start: isize, scratch: &mut Scratch) {
         let first = start.clamp(0, pcm.len() as isize) as usize;
-        let last = (start + self.n_fft as isize).clamp(0, pcm.len() as isize) as usize;
+        let last = (start + window.len() as isize).clamp(0, pcm.len() as isize) as usize;
         scratch.pcm.fill(0.0);
         if first < last {
             let offset = (first as isize - start) as usize;
-            let inside = offset..offset + last - first;
-            let windowed = scratch.pcm[inside.clone()].iter_mut().zip(&pcm[first..last]).zip(&self.window[inside]);
+            let out = &mut scratch.pcm[(self.n_fft - window.len()) / 2 + offset..];
+            let windowed = out.iter_mut().zip(&pcm[first..last]).zip(&window[offset..]);
             windowed.for_each(|((out, value), weight)| *out = value * weight);
         }
-        self.transform(scratch);
-    }
-
-    /// Puts the spectrum of pcm samples that are weighted already into `scratch.spectrum`; they lie in the middle of the
-    /// window, between zeros.
-    pub(crate) fn analyse_middle(&self, weighted: impl ExactSizeIterator<Item = f32>, scratch: &mut Scratch) {
-        scratch.pcm.fill(0.0);
-        let first = (self.n_fft - weighted.len()) / 2;
-        scratch.pcm[first..].iter_mut().zip(weighted).for_each(|(out, value)| *out = value);
-        self.transform(scratch);
-    }
-
-    fn transform(&self, scratch: &mut Scratch) {
         self.forward
             .process_with_scratch(&mut scratch.pcm, &mut scratch.spectrum, &mut scratch.fft)
             .expect("the buffers were made by this transform");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Result, VocoderError};
 use crate::mel::MelConfig;
 
-/// Sizes of the Fourier vocoder; the default has 3.0 M parameters.
+/// Sizes of the Fourier vocoder; the default has 3.3 M parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FourierConfig {
@@ -21,11 +21,23 @@ pub struct FourierConfig {
     pub factor: usize,
     /// No harmonic of the pulse train lies above this, in hertz. Default 11000.
     pub harmonic_limit_hz: f64,
+    /// Whether a third source joins, whose phase is free: spectra that the net alone makes, for what in a voice follows
+    /// neither the pulses nor chance. Default true; a file that does not say has none.
+    #[serde(default)]
+    pub free_phase: bool,
 }
 
 impl Default for FourierConfig {
     fn default() -> Self {
-        Self { mel: MelConfig::default(), width: 256, blocks: 6, kernel: 7, factor: 3, harmonic_limit_hz: 11_000.0 }
+        Self {
+            mel: MelConfig::default(),
+            width: 256,
+            blocks: 6,
+            kernel: 7,
+            factor: 3,
+            harmonic_limit_hz: 11_000.0,
+            free_phase: true,
+        }
     }
 }
 
@@ -33,6 +45,11 @@ impl FourierConfig {
     /// Fourier bins of a mel frame.
     pub fn bins(&self) -> usize {
         self.mel.n_fft / 2 + 1
+    }
+
+    /// Values of the net's head for a bin: two for the harmonics, one for the noise, two for the source of free phase.
+    pub fn parts(&self) -> usize {
+        if self.free_phase { 5 } else { 3 }
     }
 
     /// Mel frames on each side that the net's output for a mel frame depends on.

@@ -63,8 +63,8 @@ pub(crate) struct Stretch<'a> {
     pub(crate) first_mel_frame: usize,
     /// The wanted ones, counted from the first known one.
     pub(crate) wanted: std::ops::Range<usize>,
-    /// Seed of the noise.
-    pub(crate) seed: u64,
+    /// Seed of the noise; `None`: it is left as it is.
+    pub(crate) seed: Option<u64>,
 }
 
 impl ExcitationMaker {
@@ -98,10 +98,13 @@ impl ExcitationMaker {
         let scale = 4.0 / self.fft.n_fft as f32;
         // White noise from half a hop before the first wanted mel frame to half a hop after the last.
         let first = (stretch.first_mel_frame + stretch.wanted.start) as u64;
-        let mut white = vec![0.0; (stretch.wanted.len() + 2) * self.hop_length];
-        white.par_chunks_exact_mut(self.hop_length).enumerate().with_min_len(8).for_each(|(at, out)| {
-            fill_gaussian(stretch.seed, (first + at as u64).wrapping_sub(1), out);
-        });
+        let mut white = Vec::new();
+        if let Some(seed) = stretch.seed {
+            white.resize((stretch.wanted.len() + 2) * self.hop_length, 0.0);
+            white.par_chunks_exact_mut(self.hop_length).enumerate().with_min_len(8).for_each(|(at, out)| {
+                fill_gaussian(seed, (first + at as u64).wrapping_sub(1), out);
+            });
+        }
         let frames = harmonic.par_chunks_exact_mut(bins).zip(noise.par_chunks_exact_mut(bins));
         frames.enumerate().with_min_len(8).for_each_init(
             || self.fft.scratch(),
@@ -109,18 +112,17 @@ impl ExcitationMaker {
                 let mel_frame = stretch.wanted.start + index;
                 self.fft.analyse(&pcm, (mel_frame * self.hop_length) as isize - padding, scratch);
                 harmonic.iter_mut().zip(&scratch.spectrum).for_each(|(out, bin)| *out = bin * scale);
-                let around = &white[index * self.hop_length + self.hop_length / 2..][..self.noise_window.len()];
-                self.fft.analyse_middle(
-                    around.iter().zip(&self.noise_window).map(|(value, weight)| value * weight),
-                    scratch,
-                );
-                noise.copy_from_slice(&scratch.spectrum);
+                if stretch.seed.is_some() {
+                    let start = (index * self.hop_length + self.hop_length / 2) as isize;
+                    self.fft.analyse_through(&self.noise_window, &white, start, scratch);
+                    noise.copy_from_slice(&scratch.spectrum);
+                }
             },
         );
     }
 
-    /// Excitation of a batch of whole stretches; each begins with phase 0 and has noise of its own.
-    pub(crate) fn batch(&self, f0_hz: &[f32], mel_frames: usize, seed: u64) -> Result<Excitation> {
+    /// Excitation of a batch of whole stretches; each begins with phase 0 and has noise of its own, or none without a seed.
+    pub(crate) fn batch(&self, f0_hz: &[f32], mel_frames: usize, seed: Option<u64>) -> Result<Excitation> {
         if mel_frames == 0 || !f0_hz.len().is_multiple_of(mel_frames) {
             return Err(VocoderError::input(format!(
                 "{} values of F0 are not a batch of {mel_frames} mel frames",
@@ -141,7 +143,7 @@ impl ExcitationMaker {
                 })
                 .collect();
             // A different seed for each item: far apart, so that neighbouring steps' seeds do not meet them.
-            let seed = seed.wrapping_add((item as u64) << 40);
+            let seed = seed.map(|seed| seed.wrapping_add((item as u64) << 40));
             let stretch = Stretch { f0_hz, phase: &phase, first_mel_frame: 0, wanted: 0..mel_frames, seed };
             self.fill(&stretch, harmonic, noise);
         });
@@ -158,13 +160,8 @@ impl ExcitationMaker {
             || (self.fft.scratch(), vec![0.0; bins]),
             |(scratch, raw), (index, out)| {
                 let item = &pcm[index / mel_frames * mel_frames * hop_length..][..mel_frames * hop_length];
-                let first = ((index % mel_frames) * hop_length) as isize - (hop_length / 2) as isize;
-                let value = |at: usize| {
-                    let at = usize::try_from(first + at as isize).ok();
-                    at.and_then(|at| item.get(at)).copied().unwrap_or(0.0)
-                };
-                let weighted = self.noise_window.iter().enumerate().map(|(at, weight)| value(at) * weight);
-                self.fft.analyse_middle(weighted, scratch);
+                let start = ((index % mel_frames) * hop_length) as isize - (hop_length / 2) as isize;
+                self.fft.analyse_through(&self.noise_window, item, start, scratch);
                 raw.iter_mut().zip(&scratch.spectrum).for_each(|(out, bin)| *out = bin.norm_sqr() / unit);
                 for (bin, out) in out.iter_mut().enumerate() {
                     let near = &raw[bin.saturating_sub(SMOOTHING)..(bin + SMOOTHING + 1).min(bins)];
@@ -201,7 +198,7 @@ mod tests {
     fn a_harmonic_has_height_one() {
         let maker = ExcitationMaker::new(&FourierConfig::default());
         // 240 Hz is bin 12 of 20 Hz each.
-        let excitation = maker.batch(&[240.0; 20], 20, 3).expect("one item");
+        let excitation = maker.batch(&[240.0; 20], 20, Some(3)).expect("one item");
         let frame = &excitation.harmonic[10 * 601..11 * 601];
         for (bin, value) in frame.iter().enumerate().take(500) {
             let height = if bin % 12 == 0 {
@@ -222,7 +219,7 @@ mod tests {
         for (n_fft, hop_length) in [(1200, 300), (48, 12), (48, 16), (600, 300)] {
             let mut config = FourierConfig::default();
             (config.mel.n_fft, config.mel.hop_length) = (n_fft, hop_length);
-            let excitation = ExcitationMaker::new(&config).batch(&[0.0; 12], 12, 3).expect("one item");
+            let excitation = ExcitationMaker::new(&config).batch(&[0.0; 12], 12, Some(3)).expect("one item");
             let bins = config.bins();
             let mut head = vec![0.0f32; 12 * 3 * bins];
             head.chunks_exact_mut(3 * bins).for_each(|head| head[..bins].fill(-100.0));
@@ -251,7 +248,7 @@ mod tests {
             before = (maker.pulses.next_phase(before, f0), f0);
             phase.push(before.0);
         }
-        let whole = maker.batch(&f0, 40, 9).expect("one item");
+        let whole = maker.batch(&f0, 40, Some(9)).expect("one item");
         let context = ExcitationMaker::context(&config);
         let known = 12 - context..20 + context;
         let mut harmonic = vec![Complex32::default(); 8 * 601];
@@ -261,11 +258,11 @@ mod tests {
             phase: &phase[known.clone()],
             first_mel_frame: known.start,
             wanted: context..context + 8,
-            seed: 9,
+            seed: Some(9),
         };
         maker.fill(&stretch, &mut harmonic, &mut noise);
         assert_eq!(harmonic, whole.harmonic[12 * 601..20 * 601]);
         assert_eq!(noise, whole.noise[12 * 601..20 * 601]);
-        assert!(maker.batch(&f0, 7, 0).is_err());
+        assert!(maker.batch(&f0, 7, Some(0)).is_err());
     }
 }

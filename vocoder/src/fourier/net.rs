@@ -6,7 +6,6 @@ use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use paravox_models::layers::{Conv1d, Conv1dConfig, ConvNextBlock, ConvNextConfig, LayerNorm, Linear, LinearConfig};
 use paravox_models::mode::Mode;
-use realfft::num_complex::Complex32;
 
 use super::excitation::ExcitationMaker;
 use super::synthesis::Synthesiser;
@@ -22,8 +21,8 @@ const EPS: f64 = 1e-6;
 /// Added to the power of noise over that of gain 1: about one step of 16 bits.
 const NOISE_FLOOR: f32 = 1e-6;
 
-/// conv(mel, log F0, voiced) -> ConvNeXt-like blocks -> LayerNorm -> linear to harmonic log-gain, harmonic phase and
-/// noise log-gain of every bin; then the synthesis from pulse train and noise.
+/// conv(mel, log F0, voiced) -> ConvNeXt-like blocks -> LayerNorm -> linear to harmonic log-gain, harmonic phase, noise
+/// log-gain, free log-gain and free phase of every bin; then the synthesis from pulse train and noise.
 pub struct FourierNet {
     config: FourierConfig,
     conv_in: Conv1d,
@@ -49,7 +48,7 @@ impl FourierNet {
                 .map(|i| ConvNextBlock::new(width, &block, vb.pp("blocks").pp(i)))
                 .collect::<Result<_>>()?,
             norm: LayerNorm::new(width, EPS, vb.pp("norm"))?,
-            head: Linear::new(&LinearConfig::new(width, 3 * config.bins()), vb.pp("head"))?,
+            head: Linear::new(&LinearConfig::new(width, config.parts() * config.bins()), vb.pp("head"))?,
             excitation: ExcitationMaker::new(config),
             synthesiser: Synthesiser::new(config),
             config: config.clone(),
@@ -75,16 +74,18 @@ impl FourierNet {
 
     /// The sources for a batch of F0 (B, T), with the noise of `seed`; without gradient.
     pub fn excite(&self, f0_hz: &Tensor, seed: u64) -> Result<Arc<Excitation>> {
-        let (_, mel_frames) = f0_hz.dims2()?;
-        let values = f0_hz.flatten_all()?.to_vec1::<f32>()?;
-        self.excitation.batch(&values, mel_frames, seed).map(Arc::new).map_err(candle_core::Error::wrap)
+        self.sources(f0_hz, Some(seed))
     }
 
     /// The pulse train for a batch of F0 (B, T), without noise.
-    pub fn pulses(&self, f0_hz: &Tensor) -> Result<Excitation> {
-        let mut excitation = Arc::unwrap_or_clone(self.excite(f0_hz, 0)?);
-        excitation.noise.fill(Complex32::default());
-        Ok(excitation)
+    pub fn pulses(&self, f0_hz: &Tensor) -> Result<Arc<Excitation>> {
+        self.sources(f0_hz, None)
+    }
+
+    fn sources(&self, f0_hz: &Tensor, seed: Option<u64>) -> Result<Arc<Excitation>> {
+        let (_, mel_frames) = f0_hz.dims2()?;
+        let values = f0_hz.flatten_all()?.to_vec1::<f32>()?;
+        self.excitation.batch(&values, mel_frames, seed).map(Arc::new).map_err(candle_core::Error::wrap)
     }
 
     /// How far the noise of a head is from that of recordings, in nats a bin: the Itakura-Saito divergence of its power
@@ -92,12 +93,12 @@ impl FourierNet {
     /// e^2 times too small it goes on as a straight line.
     ///
     /// # Shapes
-    /// - `head`: (B, T, 3 bins)
+    /// - `head`: (B, T, parts bins)
     /// - `noise`: (B, hop_length T), the recordings without their harmonics
     /// - output: a scalar
     pub fn noise_divergence(&self, head: &Tensor, noise: &Tensor) -> Result<Tensor> {
-        let (batch, mel_frames, width) = head.dims3()?;
-        let bins = width / 3;
+        let (batch, mel_frames, _) = head.dims3()?;
+        let bins = self.config.bins();
         let power = self.excitation.noise_power(&noise.flatten_all()?.to_vec1::<f32>()?, mel_frames);
         let log_power: Vec<f32> = power.iter().map(|power| (power + NOISE_FLOOR).ln()).collect();
         let log_power = Tensor::from_vec(log_power, (batch, mel_frames, bins), head.device())?;
@@ -134,18 +135,19 @@ impl FourierNet {
         Ok(xs)
     }
 
-    /// Log-gain and phase of the harmonics and log-gain of the noise in every bin; each mel frame by itself.
+    /// Log-gain and phase of the harmonics, log-gain of the noise, log-gain and phase of the free source in every bin; each
+    /// mel frame by itself.
     ///
     /// # Shapes
-    /// (B, T, width) -> (B, T, 3 bins)
+    /// (B, T, width) -> (B, T, parts bins)
     pub fn head(&self, hidden: &Tensor) -> Result<Tensor> {
         self.head.forward(&self.norm.forward(hidden)?)
     }
 
-    /// PCM of one set of gains and phases.
+    /// PCM of one set of gains and phases; without those of the free source it is silent.
     ///
     /// # Shapes
-    /// (B, T, 3 bins) -> (B, hop_length T)
+    /// (B, T, 5 bins) or (B, T, 3 bins) -> (B, hop_length T)
     pub fn synthesise(&self, head: &Tensor, excitation: Arc<Excitation>) -> Result<Tensor> {
         self.synthesiser.forward(head, excitation)
     }
@@ -171,10 +173,10 @@ mod tests {
     fn has_the_parameters_of_the_recipe_and_the_right_shapes() -> Result<()> {
         let params = Params::new(0, &Device::Cpu);
         let net = FourierNet::new(&FourierConfig::default(), params.builder())?;
-        // conv_in 82*7*256+256; a block 8*256 + 2*256 + 256*768+768 + 768*256+256 + 256; norm 512; head 257*1803.
+        // conv_in 82*7*256+256; a block 8*256 + 2*256 + 256*768+768 + 768*256+256 + 256; norm 512; head 257*3005.
         let block = 8 * 256 + 512 + 257 * 768 + 769 * 256 + 256;
-        assert_eq!(params.count(), 82 * 7 * 256 + 256 + 6 * block + 512 + 257 * 1803);
-        assert_eq!(params.count() / 10_000, 299);
+        assert_eq!(params.count(), 82 * 7 * 256 + 256 + 6 * block + 512 + 257 * 3005);
+        assert_eq!(params.count() / 10_000, 330);
         let (mel, f0) = inputs(2, 9)?;
         let pcm = net.forward(&mel, &f0, 1)?;
         assert_eq!(pcm.dims(), [2, 2700]);

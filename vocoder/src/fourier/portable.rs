@@ -32,6 +32,13 @@ pub(crate) fn synthesise(
     let (cos, sin) = ((&gain * phase.cos()?)?, (&gain * phase.sin()?)?);
     let re = (((&cos * &pulse_re)? - (&sin * &pulse_im)?)? + (&noise_gain * noise_re)?)?;
     let im = (((cos * pulse_im)? + (sin * pulse_re)?)? + (noise_gain * noise_im)?)?;
+    let (re, im) = if head.dim(2)? == 3 * bins {
+        (re, im)
+    } else {
+        let gain = head.narrow(2, 3 * bins, bins)?.minimum(LOG_GAIN_LIMIT as f64)?.exp()?;
+        let phase = head.narrow(2, 4 * bins, bins)?;
+        ((re + (&gain * phase.cos()?)?)?, (im + (gain * phase.sin()?)?)?)
+    };
     let spectra = Tensor::cat(&[re, im], 2)?;
     let stretches = spectra.broadcast_matmul(&inverse_matrix(fft, device)?)?;
     let pcm = overlap_add(&stretches, hop_length)?;

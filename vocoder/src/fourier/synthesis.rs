@@ -1,9 +1,9 @@
 //! Head output and excitation to PCM: one node of candle's graph, with an analytic gradient.
 //!
-//! For mel frame m and bin k the head gives a harmonic log-gain g, a raw phase r and a noise log-gain n; with the
-//! excitation's pulse spectrum P and noise N
+//! For mel frame m and bin k the head gives a harmonic log-gain g, a raw phase r, a noise log-gain n and, where there is
+//! a source of free phase, its log-gain q and phase p; with the excitation's pulse spectrum P and noise N
 //!
-//! S = exp(g) e^(i pi tanh r) P + exp(n) N,
+//! S = exp(g) e^(i pi tanh r) P + exp(n) N + exp(q) e^(i p),
 //!
 //! and the PCM is the windowed overlap-add of the inverse transforms of all mel frames, divided by the overlap-add of
 //! the squared window. On the CPU all of it is one custom operation: complex arithmetic through candle's tensors would
@@ -36,13 +36,13 @@ impl Synthesiser {
     }
 
     /// # Shapes
-    /// - `head`: (B, T, 3 bins)
+    /// - `head`: (B, T, 5 bins), or (B, T, 3 bins) without the source of free phase
     /// - output: (B, hop_length T)
     pub(crate) fn forward(&self, head: &Tensor, excitation: Arc<Excitation>) -> Result<Tensor> {
         let (batch, mel_frames, width) = head.dims3()?;
         let Excitation { batch: b, mel_frames: t, bins, .. } = *excitation;
-        if (b, t, 3 * bins) != (batch, mel_frames, width) {
-            bail!("head output {:?} does not fit the excitation ({b}, {t}, 3 x {bins})", head.dims());
+        if (b, t) != (batch, mel_frames) || ![3 * bins, 5 * bins].contains(&width) {
+            bail!("head output {:?} does not fit the excitation ({b}, {t}, 3 or 5 x {bins})", head.dims());
         }
         if head.device().is_cpu() {
             head.contiguous()?.apply_op1(SynthesisOp { synthesiser: self.clone(), excitation })
@@ -98,22 +98,24 @@ struct SynthesisOp {
 }
 
 impl SynthesisOp {
-    /// The source spectra of a mel frame and its head output in three parts.
-    fn parts<'a>(&'a self, head: &'a [f32], index: usize) -> (&'a [Complex32], &'a [Complex32], [&'a [f32]; 3]) {
-        let bins = self.excitation.bins;
+    /// Of mel frame `index` the spectra of pulses and noise, and its head output: log-gain and raw phase of the harmonics,
+    /// log-gain of the noise, log-gain and phase of the free source (empty where there is none).
+    fn parts<'a>(&'a self, head: &'a [f32], index: usize) -> ([&'a [Complex32]; 2], [&'a [f32]; 5]) {
+        let Excitation { batch, mel_frames, bins, .. } = *self.excitation;
         let source = index * bins..(index + 1) * bins;
-        let head = &head[3 * source.start..3 * source.end];
-        let (gain, rest) = head.split_at(bins);
-        let (phase, noise_gain) = rest.split_at(bins);
-        (&self.excitation.harmonic[source.clone()], &self.excitation.noise[source], [gain, phase, noise_gain])
+        let width = head.len() / (batch * mel_frames);
+        let head = &head[index * width..(index + 1) * width];
+        let part = |part: usize| head.get(part * bins..(part + 1) * bins).unwrap_or(&[]);
+        let sources = [&self.excitation.harmonic[source.clone()], &self.excitation.noise[source]];
+        (sources, [part(0), part(1), part(2), part(3), part(4)])
     }
 }
 
-/// exp(gain) e^(i pi tanh phase) times the pulse's bin.
+/// exp(gain) e^(i phase).
 #[inline]
-fn harmonic(gain: f32, tanh_phase: f32, pulse: Complex32) -> Complex32 {
-    let (sin, cos) = (PI * tanh_phase).sin_cos();
-    Complex32::new(cos, sin) * pulse * gain.min(LOG_GAIN_LIMIT).exp()
+fn polar(gain: f32, phase: f32) -> Complex32 {
+    let (sin, cos) = phase.sin_cos();
+    Complex32::new(cos, sin) * gain.min(LOG_GAIN_LIMIT).exp()
 }
 
 impl CustomOp1 for SynthesisOp {
@@ -125,10 +127,13 @@ impl CustomOp1 for SynthesisOp {
         let head = contiguous_f32(storage, layout)?;
         let Excitation { batch, mel_frames, .. } = *self.excitation;
         let pcm = self.synthesiser.inverse(batch, mel_frames, |index, spectrum| {
-            let (pulse, noise, [gain, phase, noise_gain]) = self.parts(head, index);
+            let ([pulse, noise], [gain, phase, noise_gain, free_gain, free_phase]) = self.parts(head, index);
             for (bin, out) in spectrum.iter_mut().enumerate() {
-                *out = harmonic(gain[bin], phase[bin].tanh(), pulse[bin])
+                *out = polar(gain[bin], PI * phase[bin].tanh()) * pulse[bin]
                     + noise[bin] * noise_gain[bin].min(LOG_GAIN_LIMIT).exp();
+            }
+            for (out, (gain, phase)) in spectrum.iter_mut().zip(free_gain.iter().zip(free_phase)) {
+                *out += polar(*gain, *phase);
             }
         });
         let shape = Shape::from((batch, mel_frames * self.synthesiser.hop_length));
@@ -145,7 +150,8 @@ impl CustomOp1 for SynthesisOp {
             .par_chunks_exact_mut(envelope.len())
             .for_each(|item| item.iter_mut().zip(&envelope).for_each(|(value, weight)| *value /= weight));
         let mut grad_head = vec![0.0; head_values.len()];
-        grad_head.par_chunks_exact_mut(3 * bins).enumerate().with_min_len(8).for_each_init(
+        let width = head.dim(2)?;
+        grad_head.par_chunks_exact_mut(width).enumerate().with_min_len(8).for_each_init(
             || synthesiser.fft.scratch(),
             |scratch, (index, out)| {
                 let item = &grad_pcm[index / mel_frames * envelope.len()..][..envelope.len()];
@@ -156,18 +162,30 @@ impl CustomOp1 for SynthesisOp {
                 for end in [0, bins - 1] {
                     scratch.spectrum[end] = Complex32::new(0.5 * scratch.spectrum[end].re, 0.0);
                 }
-                let (pulse, noise, [gain, phase, noise_gain]) = self.parts(&head_values, index);
+                let ([pulse, noise], [gain, phase, noise_gain, free_gain, free_phase]) =
+                    self.parts(&head_values, index);
                 let (grad_gain, rest) = out.split_at_mut(bins);
-                let (grad_phase, grad_noise_gain) = rest.split_at_mut(bins);
+                let (grad_phase, rest) = rest.split_at_mut(bins);
+                let (grad_noise_gain, grad_free) = rest.split_at_mut(bins);
                 for (bin, g) in scratch.spectrum.iter().enumerate() {
                     let tanh = phase[bin].tanh();
-                    let h = harmonic(gain[bin], tanh, pulse[bin]);
+                    let h = polar(gain[bin], PI * tanh) * pulse[bin];
                     if gain[bin] < LOG_GAIN_LIMIT {
                         grad_gain[bin] = g.re * h.re + g.im * h.im;
                     }
                     grad_phase[bin] = (g.im * h.re - g.re * h.im) * PI * (1.0 - tanh * tanh);
                     if noise_gain[bin] < LOG_GAIN_LIMIT {
                         grad_noise_gain[bin] = (g.re * noise[bin].re + g.im * noise[bin].im) * noise_gain[bin].exp();
+                    }
+                }
+                if !grad_free.is_empty() {
+                    let (grad_gain, grad_phase) = grad_free.split_at_mut(bins);
+                    for (bin, g) in scratch.spectrum.iter().enumerate() {
+                        let free = polar(free_gain[bin], free_phase[bin]);
+                        if free_gain[bin] < LOG_GAIN_LIMIT {
+                            grad_gain[bin] = g.re * free.re + g.im * free.im;
+                        }
+                        grad_phase[bin] = g.im * free.re - g.re * free.im;
                     }
                 }
             },
@@ -229,9 +247,9 @@ mod tests {
         let config = small();
         let synthesiser = Synthesiser::new(&config);
         let f0: Vec<f32> = (0..10).map(|i| if i == 3 { 0.0 } else { 60.0 + 5.0 * i as f32 }).collect();
-        let excitation = Arc::new(ExcitationMaker::new(&config).batch(&f0, 5, 1).expect("two items"));
-        let shape = (2, 5, 3 * config.bins());
-        let values = wavy(2 * 5 * 3 * config.bins(), 0.8);
+        let excitation = Arc::new(ExcitationMaker::new(&config).batch(&f0, 5, Some(1)).expect("two items"));
+        let shape = (2, 5, 5 * config.bins());
+        let values = wavy(2 * 5 * 5 * config.bins(), 0.8);
         let head = Var::from_vec(values.clone(), shape, &Device::Cpu)?;
         let weights = Tensor::from_vec(wavy(2 * 60, 1.0), (2, 60), &Device::Cpu)?;
         let loss = |head: &Tensor| -> Result<Tensor> {
@@ -240,7 +258,7 @@ mod tests {
         let grads = loss(head.as_tensor())?.backward()?;
         let grad = grads.get(&head).expect("head is a variable").flatten_all()?.to_vec1::<f32>()?;
         let largest = grad.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-        for at in (0..values.len()).step_by(17).chain([0, 24, 25, 49, 50, 74]) {
+        for at in (0..values.len()).step_by(17).chain([0, 24, 25, 49, 50, 74, 75, 99, 100, 124]) {
             let step = 2e-2;
             let at_offset = |offset: f32| -> Result<f32> {
                 let mut moved = values.clone();
@@ -257,26 +275,28 @@ mod tests {
     fn agrees_with_the_composition_of_tensor_operations() -> Result<()> {
         let config = small();
         let synthesiser = Synthesiser::new(&config);
-        let excitation = Arc::new(ExcitationMaker::new(&config).batch(&[80.0; 12], 6, 5).expect("two items"));
-        let head = Var::from_vec(wavy(12 * 75, 1.5), (2, 6, 75), &Device::Cpu)?;
-        let weights = Tensor::from_vec(wavy(144, 1.0), (2, 72), &Device::Cpu)?;
-        let fused = synthesiser.forward(head.as_tensor(), excitation.clone())?;
-        let composed = super::super::portable::synthesise(
-            head.as_tensor(),
-            &excitation,
-            &synthesiser.fft,
-            synthesiser.hop_length,
-        )?;
-        let worst = |a: &Tensor, b: &Tensor| -> Result<f32> {
-            let scale = b.abs()?.max_all()?.to_scalar::<f32>()?;
-            Ok((a - b)?.abs()?.max_all()?.to_scalar::<f32>()? / scale)
-        };
-        assert!(worst(&fused, &composed)? < 1e-5);
-        let grad = |pcm: &Tensor| -> Result<Tensor> {
-            let grads = (pcm * &weights)?.sum_all()?.backward()?;
-            Ok(grads.get(&head).expect("head is a variable").clone())
-        };
-        assert!(worst(&grad(&fused)?, &grad(&composed)?)? < 1e-5);
+        let excitation = Arc::new(ExcitationMaker::new(&config).batch(&[80.0; 12], 6, Some(5)).expect("two items"));
+        for parts in [3, 5] {
+            let head = Var::from_vec(wavy(12 * parts * 25, 1.5), (2, 6, parts * 25), &Device::Cpu)?;
+            let weights = Tensor::from_vec(wavy(144, 1.0), (2, 72), &Device::Cpu)?;
+            let fused = synthesiser.forward(head.as_tensor(), excitation.clone())?;
+            let composed = super::super::portable::synthesise(
+                head.as_tensor(),
+                &excitation,
+                &synthesiser.fft,
+                synthesiser.hop_length,
+            )?;
+            let worst = |a: &Tensor, b: &Tensor| -> Result<f32> {
+                let scale = b.abs()?.max_all()?.to_scalar::<f32>()?;
+                Ok((a - b)?.abs()?.max_all()?.to_scalar::<f32>()? / scale)
+            };
+            assert!(worst(&fused, &composed)? < 1e-5);
+            let grad = |pcm: &Tensor| -> Result<Tensor> {
+                let grads = (pcm * &weights)?.sum_all()?.backward()?;
+                Ok(grads.get(&head).expect("head is a variable").clone())
+            };
+            assert!(worst(&grad(&fused)?, &grad(&composed)?)? < 1e-5);
+        }
         Ok(())
     }
 }

@@ -76,7 +76,7 @@ impl BlockSynthesis for FourierVocoder {
             phase: &known.phase[relative(&read, known.first_mel_frame)],
             first_mel_frame: read.start,
             wanted: relative(&heard, read.start),
-            seed,
+            seed: Some(seed),
         };
         self.net.excitation.fill(&stretch, &mut excitation.harmonic, &mut excitation.noise);
         let pcm = self.net.synthesise(&head, Arc::new(excitation))?.flatten_all()?.to_vec1::<f32>()?;
