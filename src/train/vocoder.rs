@@ -7,7 +7,8 @@
 //!
 //! Where a corpus has its harmonics apart from its noise, as that of a source-filter teacher may, each source is taught by
 //! itself: the harmonics, in which nothing is left to chance, by the spectral distance, the noise by its likelihood. What
-//! belongs to which need not be found out then.
+//! belongs to which need not be found out then. A source of free phase has a share of both: with one, the energy distance
+//! teaches all that the harmonics leave.
 //!
 //! An adversary may join: a discriminator of spectrograms that learns beside the vocoder, by least squares (Mao et al.
 //! 2017), with its features as a further distance of the copy to the recording (Larsen et al. 2016).
@@ -285,20 +286,24 @@ impl Trainer for VocoderTrainer {
             _ => mel,
         };
         let head = self.net.head(&self.net.hidden(&mel, &f0_hz)?)?;
+        let mut parts = Vec::new();
         if !batch.harmonics.is_empty() {
             let harmonics = Tensor::from_slice(&batch.harmonics, pcm.dims(), &self.device)?;
-            let copy = self.net.synthesise(&head, self.net.pulses(&f0_hz)?)?;
-            return Loss::weighted(&[
-                ("harmonics", 1.0, self.stft.forward(&copy, &harmonics)?),
-                ("noise", NOISE_WEIGHT, self.net.noise_divergence(&head, &(pcm - harmonics)?)?),
-            ]);
+            let alone = head.narrow(2, 0, 3 * self.config.bins())?;
+            let copy = self.net.synthesise(&alone, self.net.pulses(&f0_hz)?)?;
+            parts.push(("harmonics", 1.0, self.stft.forward(&copy, &harmonics)?));
+            if !self.config.free_phase {
+                let divergence = self.net.noise_divergence(&head, &(pcm - harmonics)?)?;
+                parts.push(("noise", NOISE_WEIGHT, divergence));
+                return Loss::weighted(&parts);
+            }
         }
         let copy = |head: &Tensor, seed| self.net.synthesise(head, self.net.excite(&f0_hz, seed)?);
         let (one, other) = (copy(&head, batch.noise_seed)?, copy(&head.detach(), !batch.noise_seed)?);
         // Half of the distance between two copies belongs into the energy distance. Its gradient is the same in both, so
         // the whole of it in one of them is half of it in each.
-        let mut parts =
-            vec![("stft", 1.0, self.stft.forward(&one, &pcm)?), ("spread", -1.0, self.stft.forward(&one, &other)?)];
+        parts.push(("stft", 1.0, self.stft.forward(&one, &pcm)?));
+        parts.push(("spread", -1.0, self.stft.forward(&one, &other)?));
         if let Some(adversary) = &self.adversary {
             parts.extend(duel(adversary, &one, &pcm)?);
         }
@@ -364,7 +369,7 @@ mod tests {
         corpus(&path("whole"), &["a", "b", "c"], 2000.0);
         corpus(&path("harmonics"), &["a", "c"], 0.0);
         corpus(&path("others"), &["x", "y"], 0.0);
-        std::fs::write(path("tiny.toml"), "width = 8\nblocks = 1\n").unwrap();
+        std::fs::write(path("tiny.toml"), "width = 8\nblocks = 1\nfree_phase = false\n").unwrap();
         let mut options = VocoderOptions { mel_frames: 20, ..VocoderOptions::default() };
         options.common.preset = path("tiny.toml").to_str().unwrap().into();
         (options.common.data, options.common.out) = (path("whole"), path("run"));
