@@ -3,6 +3,7 @@
 pub mod align;
 pub mod cue;
 pub mod data;
+pub mod device;
 mod engine;
 mod error;
 pub mod face;

@@ -38,6 +38,7 @@ const MODEL_FILE: &str = "model.safetensors";
 pub struct Aligner {
     net: AlignerNet,
     config: AlignerConfig,
+    device: Device,
 }
 
 /// The symbols of a recording with their lengths.
@@ -78,13 +79,13 @@ impl Aligner {
         }
         let net = AlignerNet::new(&config, weights.builder()).map_err(|error| line(&error))?;
         weights.finish().map_err(|error| line(&error))?;
-        Ok(Self { net, config })
+        Ok(Self { net, config, device: Device::Cpu })
     }
 
     /// A net in training.
     #[cfg(feature = "train")]
-    pub(crate) fn of_net(net: AlignerNet, config: AlignerConfig) -> Self {
-        Self { net, config }
+    pub(crate) fn of_net(net: AlignerNet, config: AlignerConfig, device: Device) -> Self {
+        Self { net, config, device }
     }
 
     /// The times of `symbols` in a recording.
@@ -116,7 +117,7 @@ impl Aligner {
     /// (T, phonemes), row by row.
     fn log_probabilities(&self, mel: &[f32], mel_frames: usize) -> candle_core::Result<Vec<f32>> {
         let n_mels = self.config.n_mels;
-        let xs = Tensor::from_vec(features(mel, n_mels), (1, mel_frames, n_mels), &Device::Cpu)?;
+        let xs = Tensor::from_vec(features(mel, n_mels), (1, mel_frames, n_mels), &self.device)?;
         let logits = self.net.forward(&xs, &Mode::Eval)?;
         candle_nn::ops::log_softmax(&logits, 2)?.flatten_all()?.to_vec1()
     }

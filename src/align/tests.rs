@@ -22,7 +22,7 @@ fn any_net_gives_durations_that_fit_and_a_short_recording_is_refused() {
     let config: AlignerConfig = config::preset("aligner-light").unwrap();
     let params = Params::new(3, &Device::Cpu);
     let config = AlignerConfig { usual_lengths: vec![6.0; Phoneme::COUNT], ..config };
-    let aligner = Aligner { net: AlignerNet::new(&config, params.builder()).unwrap(), config };
+    let aligner = Aligner { net: AlignerNet::new(&config, params.builder()).unwrap(), config, device: Device::Cpu };
     let symbols = symbols_from_ipa("həlˈO wˈɜɹld.", SentenceKind::Statement).unwrap();
     let mel: Vec<f32> = (0..120 * 80).map(|i| ((i * 31 % 97) as f32 / 20.0) - 6.0).collect();
     let alignment = aligner.align(&mel, &symbols).unwrap();

@@ -21,6 +21,7 @@ pub use plan::{Plan, PlannedSentence, Spoken};
 pub use session::{Closing, IdleFace, Receipt, Session, SessionOptions};
 pub use text_source::TextSource;
 
+use crate::device;
 use crate::error::{Error, Result};
 use crate::face::{Compositor, FaceAsset};
 use crate::sink::{NullSink, Sink};
@@ -136,7 +137,7 @@ impl Engine {
         let lexicon = options.lexicon.as_deref().map(UserLexicon::read).transpose();
         let lexicon = lexicon.map_err(|error| Error::Request(error.to_string()))?;
         let front_end = FrontEnd::new(FrontEndOptions { lexicon }).map_err(|error| Error::Text(error.to_string()))?;
-        Ok(Self { front_end, package, device: device(), voices: Mutex::default(), faces: Mutex::default() })
+        Ok(Self { front_end, package, device: device::best(), voices: Mutex::default(), faces: Mutex::default() })
     }
 
     /// What the engine's package holds: voices and faces with licence and origin.
@@ -354,11 +355,6 @@ impl Engine {
         }
         Err(Error::Request(format!("no face '{asked}': give one of {} or a face's folder", names.join(", "))))
     }
-}
-
-/// The GPU where this build has support for one and the machine has one, else the CPU.
-fn device() -> Device {
-    Device::cuda_if_available(0).unwrap_or(Device::Cpu)
 }
 
 /// Locks what a panic in another thread leaves whole: no change of it can fail halfway.

@@ -15,6 +15,7 @@ use super::clips::{Aids, Generated, LipsReport, compare};
 use super::landmarks::LandmarkReader;
 use crate::data::lips::LipsMeta;
 use crate::data::{LipsDataset, Split};
+use crate::device::Backend;
 use crate::face::CROP_BYTES;
 use crate::reader::Reader;
 use crate::timeline::{HOP_LENGTH, Place, Timeline};
@@ -39,19 +40,18 @@ pub(crate) struct LipsNets {
 
 impl LipsNets {
     /// Reads trained lips, with the encoder of a voice or, where none is given, the one that was trained along.
-    pub(crate) fn load(lips: &Path, voice: Option<&Path>) -> Result<Self> {
-        let device = Device::Cpu;
+    pub(crate) fn load(lips: &Path, voice: Option<&Path>, device: &Device) -> Result<Self> {
         let start = Start::read(lips, "lips")?;
         let config: LipsConfig = start.config()?;
-        let params = Params::new(0, &device);
+        let params = Params::new(0, device);
         let model = LipsModel::new(&config, params.builder())?;
         let without_encoder = config.encoder.is_none();
         start.retain(|name| !(without_encoder && name.starts_with("encoder."))).assign(&params.vars())?;
         let encoder = match &model.encoder {
             Some(encoder) => encoder.clone(),
-            None => load_encoder(voice.unwrap_or(lips), &device)?,
+            None => load_encoder(voice.unwrap_or(lips), device)?,
         };
-        Ok(Self { config, encoder, model, device })
+        Ok(Self { config, encoder, model, device: device.clone() })
     }
 
     /// Refuses lips that predict no durations.
@@ -173,6 +173,8 @@ pub struct EvalLipsOptions {
     pub reader: Option<PathBuf>,
     /// Whether the lips predict the durations, if they learned any, instead of being told.
     pub predicted_durations: bool,
+    /// Where the lips run (default the CPU); landmarks and reader run on the CPU.
+    pub device: Backend,
 }
 
 impl EvalLipsOptions {
@@ -188,6 +190,7 @@ impl EvalLipsOptions {
             landmarks: None,
             reader: None,
             predicted_durations: false,
+            device: Backend::default(),
         }
     }
 }
@@ -199,7 +202,7 @@ impl EvalLipsOptions {
 /// [`TrainError`]: files that cannot be read or do not fit together, no such clip, or lips that predict no durations.
 pub fn eval_lips(options: &EvalLipsOptions) -> Result<LipsReport> {
     let dataset = LipsDataset::open(&options.data)?;
-    let nets = LipsNets::load(&options.lips, options.voice.as_deref())?;
+    let nets = LipsNets::load(&options.lips, options.voice.as_deref(), &options.device.open()?)?;
     if options.predicted_durations {
         nets.needs_durations(&options.lips)?;
     }

@@ -2,7 +2,7 @@
 //! (Table 1), their latency (Table 3), what each loss does (Table 4), parameters (Table 5), and latency against length
 //! (Figure 4).
 //!
-//! Latency is the time from symbols and an identity image to the crops of all video frames, on the CPU, after one clip to
+//! Latency is the time from symbols and an identity image to the crops of all video frames, on the CPU unless asked for otherwise, after one clip to
 //! warm up. The systems take turns, clip by clip, in one run, so that what else the machine does hits all alike.
 
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ use super::lips::{Clock, LipsNets, encoder_config, test_clips};
 use super::references::ReferenceNets;
 use crate::data::LipsDataset;
 use crate::data::lips::LipsMeta;
+use crate::device::Backend;
 use crate::face::CROP_BYTES;
 use crate::reader::Reader;
 use crate::train::Result;
@@ -52,6 +53,8 @@ pub struct EvalPaperOptions {
     pub landmarks: Option<PathBuf>,
     /// Folder of a trained lip reader; `None`: no figures of reading.
     pub reader: Option<PathBuf>,
+    /// Where the systems run (default the CPU); landmarks and reader run on the CPU.
+    pub device: Backend,
 }
 
 impl EvalPaperOptions {
@@ -69,6 +72,7 @@ impl EvalPaperOptions {
             lengths_s: vec![1.0, 2.0, 3.0, 5.0, 10.0, 20.0],
             landmarks: None,
             reader: None,
+            device: Backend::default(),
         }
     }
 }
@@ -183,18 +187,19 @@ pub fn eval_paper(options: &EvalPaperOptions) -> Result<PaperReport> {
     let reader = options.reader.as_deref().map(Reader::open).transpose()?;
     let aids = Aids { sheet: None, landmarks: landmarks.as_ref(), reader: reader.as_ref() };
 
-    let lips = LipsNets::load(&options.lips, options.voice.as_deref())?;
+    let device = options.device.open()?;
+    let lips = LipsNets::load(&options.lips, options.voice.as_deref(), &device)?;
     lips.needs_durations(&options.lips)?;
     let mut systems = vec![("lips".to_owned(), System::Lips(lips))];
     for (name, folder) in &options.references {
-        systems.push((name.clone(), System::Reference(ReferenceNets::load(folder)?)));
+        systems.push((name.clone(), System::Reference(ReferenceNets::load_on(folder, &device)?)));
     }
     let figures = |(name, system): &(String, System)| {
         let figures = compare(&dataset, &clips, aids, |i| system.clip(&dataset, i))?.figures;
         Ok(SystemFigures { system: name.clone(), figures })
     };
     let ablation = |(name, folder): &(String, PathBuf)| {
-        let nets = LipsNets::load(folder, options.voice.as_deref())?;
+        let nets = LipsNets::load(folder, options.voice.as_deref(), &device)?;
         let figures = compare(&dataset, &clips, aids, |i| nets.clip(&dataset, i, false))?.figures;
         Ok(SystemFigures { system: name.clone(), figures })
     };

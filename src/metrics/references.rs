@@ -6,6 +6,7 @@ use candle_core::Device;
 use paravox_models::params::Params;
 use paravox_models::references::{Film, FilmLength, ReferenceConfig, ReferenceModel};
 
+use crate::device::Backend;
 use crate::text::Symbol;
 use crate::train::Result;
 use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
@@ -24,17 +25,20 @@ pub struct ReferenceNets {
 }
 
 impl ReferenceNets {
-    /// Reads a trained system.
+    /// Reads a trained system, to run there.
     ///
     /// # Errors
-    /// [`crate::train::TrainError`]: files that cannot be read or do not fit together.
-    pub fn load(folder: &Path) -> Result<Self> {
-        let device = Device::Cpu;
+    /// [`crate::train::TrainError`]: files that cannot be read or do not fit together, no such device.
+    pub fn load(folder: &Path, backend: Backend) -> Result<Self> {
+        Self::load_on(folder, &backend.open()?)
+    }
+
+    pub(crate) fn load_on(folder: &Path, device: &Device) -> Result<Self> {
         let config: ReferenceConfig = read_config(&folder.join(CONFIG))?;
-        let params = Params::new(0, &device);
+        let params = Params::new(0, device);
         let model = ReferenceModel::new(&config, params.builder())?;
         assign(&params.vars(), &load_model(folder)?, folder)?;
-        Ok(Self { config, model, device })
+        Ok(Self { config, model, device: device.clone() })
     }
 
     /// A film of the person of `identity`, a crop of 80 x 160 x 3 RGB bytes, saying a sentence: crop after crop, as many as

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{Figure, Mean};
 use crate::data::{SpeechDataset, Split};
+use crate::device::Backend;
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
 use crate::train::start::Start;
 use crate::train::symbols::{GridBatch, SymbolBatch};
@@ -28,12 +29,14 @@ pub struct EvalVoiceOptions {
     pub voice: PathBuf,
     /// At most this many sentences, the first of the split; `None`: all.
     pub max_sentences: Option<usize>,
+    /// Where the voice runs (default the CPU).
+    pub device: Backend,
 }
 
 impl EvalVoiceOptions {
     /// All validation sentences of a corpus.
     pub fn new(data: impl Into<PathBuf>, voice: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), voice: voice.into(), max_sentences: None }
+        Self { data: data.into(), voice: voice.into(), max_sentences: None, device: Backend::default() }
     }
 }
 
@@ -54,7 +57,7 @@ pub struct VoiceReport {
 /// [`TrainError`]: files that cannot be read or do not fit together, or no sentence with durations.
 pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
     let dataset = SpeechDataset::open(&options.data)?;
-    let device = Device::Cpu;
+    let device = options.device.open()?;
     let (model, _) = load_voice(&options.voice, &device)?;
     let mut sentences = dataset.split(Split::Valid);
     sentences.retain(|&i| dataset.meta(i).durations.is_some());
@@ -209,7 +212,7 @@ mod tests {
         for name in ["heart", "michael"] {
             let (_, config) = load_voice(Path::new(name), &Device::Cpu).unwrap();
             assert_eq!(config.n_voices, 2);
-            LipsNets::load(Path::new(name), Some(Path::new(name))).unwrap();
+            LipsNets::load(Path::new(name), Some(Path::new(name)), &Device::Cpu).unwrap();
         }
         let error = load_voice(Path::new("nobody"), &Device::Cpu).err().unwrap().to_string();
         assert!(error.contains("nobody"), "{error}");

@@ -33,6 +33,7 @@ use view::{Look, views};
 pub struct Reader {
     net: LipReader,
     config: LipReaderConfig,
+    device: Device,
 }
 
 /// What a reader saw in one film.
@@ -62,12 +63,12 @@ impl Reader {
         let params = Params::new(0, &Device::Cpu);
         let net = LipReader::new(&config, params.builder())?;
         assign(&params.vars(), &load_model(folder)?, folder)?;
-        Ok(Self { net, config })
+        Ok(Self { net, config, device: Device::Cpu })
     }
 
     /// A net in training.
-    pub(crate) fn of_net(net: LipReader, config: LipReaderConfig) -> Self {
-        Self { net, config }
+    pub(crate) fn of_net(net: LipReader, config: LipReaderConfig, device: Device) -> Self {
+        Self { net, config, device }
     }
 
     /// Features of a video frame.
@@ -88,7 +89,7 @@ impl Reader {
             return Err(TrainError::Data(format!("{} bytes are no film of lips: {CROP_BYTES} each", crops.len())));
         }
         let views = views(crops, 0..length, Look::default());
-        let views = Tensor::from_vec(views, (1, length, VIEW_HEIGHT, VIEW_WIDTH), &Device::Cpu)?;
+        let views = Tensor::from_vec(views, (1, length, VIEW_HEIGHT, VIEW_WIDTH), &self.device)?;
         let reading = self.net.forward(&views, None, &Mode::Eval)?;
         let scores = self.net.scores(&reading.log_probabilities)?.flatten_all()?.to_vec1()?;
         Ok(Seen {
@@ -177,7 +178,7 @@ mod tests {
     fn reader() -> Reader {
         let config: LipReaderConfig = config::preset("reader-light").unwrap();
         let net = LipReader::new(&config, Params::new(3, &Device::Cpu).builder()).unwrap();
-        Reader::of_net(net, config)
+        Reader::of_net(net, config, Device::Cpu)
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl AlignerTrainer {
         if config.n_mels != corpus.dataset.geometry().n_mels {
             return Err(TrainError::Options("the corpus was prepared with other mel bins than the preset's".into()));
         }
-        let device = Device::Cpu;
+        let device = options.device.open()?;
         let params = Params::new(options.seed, &device);
         let net = AlignerNet::new(&config, params.builder())?;
         Ok(Self { config, params, net, device, corpus })
@@ -235,7 +235,7 @@ impl Trainer for AlignerTrainer {
 
     /// Aligns sentences of the teacher anew and compares the boundaries with the true ones.
     fn validate(&self, _: &Path) -> Result<Vec<(&'static str, f64)>> {
-        let aligner = Aligner::of_net(self.net.clone(), self.config.clone());
+        let aligner = Aligner::of_net(self.net.clone(), self.config.clone(), self.device.clone());
         let dataset = &self.corpus.dataset;
         let (mut sum, mut log_probability, mut count) = (0.0, 0.0, 0.0);
         for &i in &self.corpus.valid {

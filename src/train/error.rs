@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
+use crate::device::BackendError;
 
 /// What the caller can do about a failed training or evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,12 @@ pub type Result<T> = std::result::Result<T, TrainError>;
 impl From<DataError> for TrainError {
     fn from(error: DataError) -> Self {
         Self::Data(error.to_string())
+    }
+}
+
+impl From<BackendError> for TrainError {
+    fn from(error: BackendError) -> Self {
+        Self::Options(error.to_string())
     }
 }
 

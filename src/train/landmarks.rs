@@ -176,7 +176,7 @@ impl LandmarkTrainer {
             let reason = format!("{} points: the corpus has {MOUTH_POINTS}", config.points);
             return Err(TrainError::Options(reason));
         }
-        let device = Device::Cpu;
+        let device = options.device.open()?;
         let params = Params::new(options.seed, &device);
         let net = LandmarkNet::new(&config, params.builder())?;
         Ok(Self { config, params, net, device, corpus })

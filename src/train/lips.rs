@@ -135,7 +135,7 @@ impl LipsTrainer {
             config.duration = Some(config::preset::<VoiceConfig>(&options.encoder_preset).map_err(unusable)?.duration);
         }
         let clips = Clips::open(&common.data, &options.speakers, &options.speaker_weights, config.motion_hz)?;
-        let device = Device::Cpu;
+        let device = common.device.open()?;
         let params = Params::new(common.seed, &device);
         let model = LipsModel::new(&config, params.builder())?;
         let encoder = match (&options.voice, &model.encoder) {
@@ -293,7 +293,7 @@ pub(super) mod tests {
     use crate::face::CROP_BYTES;
     use crate::metrics::lips::{EvalLipsOptions, eval_lips};
     use crate::text::{Phoneme, SentenceKind, Symbol};
-    use crate::train::checkpoint;
+    use crate::train::{checkpoint, composed};
 
     /// Two clips of three video frames, one to train on and one to look at.
     pub(in crate::train) fn write_corpus(folder: &Path) {
@@ -319,6 +319,20 @@ pub(super) mod tests {
                 .unwrap();
         }
         writer.finish().unwrap();
+    }
+
+    #[test]
+    fn a_gpus_operations_give_the_same_loss_and_gradients() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        write_corpus(&data);
+        let mut options = LipsOptions { own_durations: true, adversarial_weight: 0.1, ..LipsOptions::default() };
+        (options.common.data, options.common.out) = (data, folder.path().join("lips"));
+        let make = |device| {
+            let common = TrainOptions { device, ..options.common.clone() };
+            LipsTrainer::new(&LipsOptions { common, ..options.clone() }).unwrap()
+        };
+        composed::check(make, |trainer| trainer.clips.batch(1, 0, 2, 2).unwrap());
     }
 
     #[test]

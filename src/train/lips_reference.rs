@@ -92,7 +92,7 @@ impl ReferenceTrainer {
         let config: ReferenceConfig = run::config(common, Self::KIND, preset)?;
         // These systems have no motion grid: the rate of one is of no importance.
         let clips = Clips::open(&common.data, &options.speakers, &[], 25.0)?;
-        let device = Device::Cpu;
+        let device = common.device.open()?;
         let params = Params::new(common.seed, &device);
         let model = ReferenceModel::new(&config, params.builder())?;
         let test = choose(&clips.dataset, Split::Test, &options.speakers);
@@ -183,7 +183,7 @@ fn ends(lengths: &[(usize, usize)], longest: usize, device: &Device) -> candle_c
 mod tests {
     use super::*;
     use crate::metrics::paper::{EvalPaperOptions, eval_paper};
-    use crate::train::{LipsOptions, train_lips};
+    use crate::train::{LipsOptions, composed, train_lips};
 
     #[test]
     fn only_the_last_video_frame_of_a_clip_ends_it() {
@@ -191,6 +191,21 @@ mod tests {
         assert_eq!(ends.to_vec2::<f32>().unwrap(), [[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]);
         let last = STOP_EMPHASIS;
         assert_eq!(weights.to_vec2::<f32>().unwrap(), [[1.0, last, 0.0, 0.0], [1.0, 1.0, 1.0, last]]);
+    }
+
+    #[test]
+    fn a_gpus_operations_give_the_same_loss_and_gradients() {
+        let folder = tempfile::tempdir().unwrap();
+        super::super::lips::tests::write_corpus(folder.path());
+        for preset in ["dual-lip-light", "transformer-t2l-light"] {
+            let mut options = LipsReferenceOptions::default();
+            (options.common.data, options.common.preset) = (folder.path().into(), preset.into());
+            let make = |device| {
+                let common = TrainOptions { device, ..options.common.clone() };
+                ReferenceTrainer::new(&LipsReferenceOptions { common, ..options.clone() }).unwrap()
+            };
+            composed::check(make, |trainer| ReferenceBatch::new(&trainer.clips, 1, 0, 2, 2).unwrap());
+        }
     }
 
     /// Both systems train, and stand beside the lips in the paper's tables.

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use paravox_models::mode::Mode;
 
 use super::checkpoint::{CONFIG, load_model, save_model};
@@ -52,7 +52,7 @@ pub fn liven(options: &LivenOptions) -> Result<()> {
         return Err(TrainError::Options(format!("a gain of {gain} is out of range: give 1 to 2.5")));
     }
     let dataset = LipsDataset::open(data)?;
-    let nets = LipsNets::load(lips, voice.as_deref())?;
+    let nets = LipsNets::load(lips, voice.as_deref(), &Device::Cpu)?;
     let mean = mean_motion(&nets, &dataset)?;
     let mut model = load_model(lips)?;
     spread(&mut model, &mean, *gain).map_err(|why| TrainError::checkpoint(lips, why))?;

@@ -7,7 +7,7 @@
 //! | `voice`, `vocoder`, `lips`, `aligner`, `landmarks`, `reader` | the trainers |
 //! | `lips_reference`, `lips_reference_corpus` | the autoregressive systems that the lips are compared with |
 //! | `liven` | gives lips back the movement that training took |
-//! | `optimiser`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus`, `adversary` | their parts |
+//! | `optimiser`, `device_adamw`, `checkpoint`, `start`, `batches`, `log`, `picture`, `symbols`, `predicted_mel`, `lips_corpus`, `adversary` | their parts |
 //!
 //! A training is a folder: `config.toml` (the nets), `checkpoint.safetensors` (to go on from), `model.safetensors` (the
 //! nets alone), `log.csv` and `valid.csv`, `samples/STEP/`. It is seeded, and a resumed training sees the losses that an
@@ -17,6 +17,9 @@ mod adversary;
 mod aligner;
 mod batches;
 pub(crate) mod checkpoint;
+#[cfg(test)]
+mod composed;
+mod device_adamw;
 mod error;
 mod landmarks;
 mod lips;

@@ -2,7 +2,8 @@
 //! Regularization", ICLR 2019), gradient clipping by the global norm, and a guard against gradients that are no numbers.
 //!
 //! On the CPU a step is one pass over each parameter with its two moments beside it (candle's tensor ops would make
-//! about ten passes and as many allocations); on other devices the same formula runs in tensor ops. Sums are taken in
+//! about ten passes and as many allocations); on other devices the same formula runs in tensor ops, see
+//! [`super::device_adamw`]. Sums are taken in
 //! fixed pieces, so that the result does not depend on the number of threads.
 
 use std::collections::BTreeMap;
@@ -10,7 +11,10 @@ use std::sync::Mutex;
 
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Tensor, Var};
+use paravox_models::ops;
 use rayon::prelude::*;
+
+use super::device_adamw::DeviceMoments;
 
 /// Elements that one thread takes at a time.
 const PIECE: usize = 1 << 15;
@@ -36,24 +40,33 @@ impl Default for AdamWOptions {
     }
 }
 
-/// One trained parameter with its moments.
+/// One trained parameter.
 struct Slot {
     name: String,
     var: Var,
     /// Its part of the learning rate.
     rate_share: f64,
-    /// Mean and squared mean of the gradient, in host memory for CPU parameters.
-    moments: Moments,
 }
 
+/// Mean and squared mean of each parameter's gradient.
 enum Moments {
-    Host(Mutex<HostMoments>),
-    Tensors { mean: Tensor, square: Tensor },
+    /// In host memory, one for each slot.
+    Host(Vec<Mutex<HostMoments>>),
+    Device(DeviceMoments),
 }
 
 struct HostMoments {
     mean: Vec<f32>,
     square: Vec<f32>,
+}
+
+/// The numbers of one step that are the same for all parameters.
+pub(super) struct Rates {
+    pub(super) learning_rate: f64,
+    /// What clipping leaves of the gradient.
+    pub(super) scale: f64,
+    pub(super) mean_correction: f64,
+    pub(super) square_correction: f64,
 }
 
 /// What one step did.
@@ -68,6 +81,7 @@ pub(crate) struct StepReport {
 /// The optimiser of one set of parameters.
 pub(crate) struct AdamW {
     slots: Vec<Slot>,
+    moments: Moments,
     options: AdamWOptions,
     /// Steps applied, for the correction of the moments' bias.
     updates: u64,
@@ -77,24 +91,43 @@ pub(crate) struct AdamW {
 
 impl AdamW {
     /// An optimiser of these named parameters, in this order, with moments of zero.
+    #[cfg(test)]
     pub(crate) fn new(vars: Vec<(String, Var)>, options: AdamWOptions) -> Result<Self> {
-        let mut slots = Vec::with_capacity(vars.len());
-        for (name, var) in vars {
-            let moments = if matches!(var.device(), Device::Cpu) {
-                let zeros = vec![0.0; var.elem_count()];
-                Moments::Host(Mutex::new(HostMoments { mean: zeros.clone(), square: zeros }))
-            } else {
-                Moments::Tensors { mean: var.zeros_like()?, square: var.zeros_like()? }
-            };
-            slots.push(Slot { name, var, rate_share: 1.0, moments });
-        }
-        Ok(Self { slots, options, updates: 0, skipped: 0 })
+        Self::with_rate_shares(vars, options, |_| 1.0)
     }
 
-    /// The same with a part of the learning rate for each parameter, by its name.
-    pub(crate) fn with_rate_shares(mut self, share: impl Fn(&str) -> f64) -> Self {
-        self.slots.iter_mut().for_each(|slot| slot.rate_share = share(&slot.name));
-        self
+    /// An optimiser of these named parameters, in this order, with moments of zero and a part of the learning rate for each
+    /// parameter, by its name.
+    pub(crate) fn with_rate_shares(
+        vars: Vec<(String, Var)>,
+        options: AdamWOptions,
+        share: impl Fn(&str) -> f64,
+    ) -> Result<Self> {
+        let on_host = vars.first().is_none_or(|(_, var)| ops::has_kernels(var));
+        Self::new_on(on_host, vars, options, share)
+    }
+
+    fn new_on(
+        on_host: bool,
+        vars: Vec<(String, Var)>,
+        options: AdamWOptions,
+        share: impl Fn(&str) -> f64,
+    ) -> Result<Self> {
+        let slots = vars.into_iter().map(|(name, var)| Slot { rate_share: share(&name), name, var });
+        let slots: Vec<Slot> = slots.collect();
+        let zeros = |slot: &Slot| {
+            let zeros = vec![0.0; slot.var.elem_count()];
+            Mutex::new(HostMoments { mean: zeros.clone(), square: zeros })
+        };
+        let moments = match slots.first() {
+            Some(first) if !on_host => {
+                let vars: Vec<&Var> = slots.iter().map(|slot| &slot.var).collect();
+                let rates: Vec<f64> = slots.iter().map(|slot| slot.rate_share).collect();
+                Moments::Device(DeviceMoments::new(&vars, &rates, &options, first.var.device())?)
+            }
+            _ => Moments::Host(slots.iter().map(zeros).collect()),
+        };
+        Ok(Self { slots, moments, options, updates: 0, skipped: 0 })
     }
 
     /// Steps skipped so far because the gradient was not finite.
@@ -109,69 +142,93 @@ impl AdamW {
 
     /// One step down the gradient. A gradient that is not finite changes nothing and is counted.
     pub(crate) fn step(&mut self, grads: &GradStore, learning_rate: f64) -> Result<StepReport> {
-        let mut pairs = Vec::with_capacity(self.slots.len());
-        let mut square_norm = 0.0;
-        for slot in &mut self.slots {
-            let Some(grad) = grads.get(slot.var.as_tensor()) else { continue };
-            let grad = grad.contiguous()?;
-            square_norm += square_sum(&grad)?;
-            pairs.push((slot, grad));
+        let grads = self.slots.iter().map(|slot| grads.get(slot.var.as_tensor()).map(Tensor::contiguous).transpose());
+        let grads: Vec<Option<Tensor>> = grads.collect::<Result<_>>()?;
+        match &mut self.moments {
+            Moments::Host(_) => {
+                let mut square_norm = 0.0;
+                for grad in grads.iter().flatten() {
+                    square_norm += square_sum(grad)?;
+                }
+                let (report, rates) = self.rates(square_norm.sqrt(), learning_rate);
+                if let Some(rates) = rates {
+                    self.update_on_host(&grads, &rates)?;
+                }
+                Ok(report)
+            }
+            Moments::Device(moments) => {
+                let grads = moments.gradients(grads)?;
+                let norm = grads.sqr()?.sum_all()?.to_scalar::<f32>()?.sqrt();
+                let (report, rates) = self.rates(f64::from(norm), learning_rate);
+                if let (Some(rates), Moments::Device(moments)) = (rates, &mut self.moments) {
+                    let vars: Vec<&Var> = self.slots.iter().map(|slot| &slot.var).collect();
+                    moments.update(&vars, &grads, &self.options, &rates)?;
+                }
+                Ok(report)
+            }
         }
-        let grad_norm = square_norm.sqrt();
+    }
+
+    /// Counts the step; `None` where its gradient is not finite.
+    fn rates(&mut self, grad_norm: f64, learning_rate: f64) -> (StepReport, Option<Rates>) {
         if !grad_norm.is_finite() {
             self.skipped += 1;
-            return Ok(StepReport { grad_norm, applied: false });
+            return (StepReport { grad_norm, applied: false }, None);
         }
         self.updates += 1;
-        let o = &self.options;
         let correction = |beta: f64| 1.0 - beta.powi(self.updates.min(i32::MAX as u64) as i32);
-        for (slot, grad) in pairs {
+        let o = &self.options;
+        let rates = Rates {
+            learning_rate,
+            scale: if grad_norm > o.clip_norm { o.clip_norm / grad_norm } else { 1.0 },
+            mean_correction: correction(o.beta1),
+            square_correction: correction(o.beta2),
+        };
+        (StepReport { grad_norm, applied: true }, Some(rates))
+    }
+
+    fn update_on_host(&mut self, grads: &[Option<Tensor>], rates: &Rates) -> Result<()> {
+        let Moments::Host(moments) = &self.moments else { return Ok(()) };
+        let o = &self.options;
+        for ((slot, moments), grad) in self.slots.iter().zip(moments).zip(grads) {
+            let Some(grad) = grad else { continue };
             let decay = if slot.var.dims().len() > 1 { o.weight_decay } else { 0.0 };
-            let learning_rate = learning_rate * slot.rate_share;
+            let learning_rate = rates.learning_rate * slot.rate_share;
             let update = Update {
-                scale: if grad_norm > o.clip_norm { o.clip_norm / grad_norm } else { 1.0 },
+                scale: rates.scale,
                 beta1: o.beta1,
                 beta2: o.beta2,
                 eps: o.eps,
-                rate: learning_rate / correction(o.beta1),
-                square_correction: correction(o.beta2),
+                rate: learning_rate / rates.mean_correction,
+                square_correction: rates.square_correction,
                 keep: 1.0 - learning_rate * decay,
             };
-            match &mut slot.moments {
-                Moments::Host(moments) => {
-                    slot.var.inplace_op2(&grad, &HostUpdate { update: &update, moments })?;
-                }
-                Moments::Tensors { mean, square } => update.apply_tensors(&slot.var, &grad, mean, square)?,
-            }
+            slot.var.inplace_op2(grad, &HostUpdate { update: &update, moments })?;
         }
-        Ok(StepReport { grad_norm, applied: true })
+        Ok(())
     }
 
     /// The moments by name (`NAME.mean`, `NAME.square`), for a checkpoint.
     pub(crate) fn state(&self) -> Result<BTreeMap<String, Tensor>> {
-        let mut state = BTreeMap::new();
-        for slot in &self.slots {
-            let (mean, square) = match &slot.moments {
-                Moments::Host(moments) => {
-                    let moments = moments.lock().expect("the update does not panic");
-                    let shape = slot.var.shape();
-                    (
-                        Tensor::from_slice(&moments.mean, shape, &Device::Cpu)?,
-                        Tensor::from_slice(&moments.square, shape, &Device::Cpu)?,
-                    )
-                }
-                Moments::Tensors { mean, square } => (mean.clone(), square.clone()),
-            };
-            state.insert(format!("{}.mean", slot.name), mean);
-            state.insert(format!("{}.square", slot.name), square);
-        }
-        Ok(state)
+        let of_host = |(slot, moments): (&Slot, &Mutex<HostMoments>)| {
+            let moments = moments.lock().expect("the update does not panic");
+            let tensor = |values: &[f32]| Tensor::from_slice(values, slot.var.shape(), &Device::Cpu);
+            Ok([tensor(&moments.mean)?, tensor(&moments.square)?])
+        };
+        let pairs: Vec<[Tensor; 2]> = match &self.moments {
+            Moments::Host(moments) => self.slots.iter().zip(moments).map(of_host).collect::<Result<_>>()?,
+            Moments::Device(moments) => moments.state(&self.slots.iter().map(|slot| &slot.var).collect::<Vec<_>>())?,
+        };
+        let named = self.slots.iter().zip(pairs).flat_map(|(slot, [mean, square])| {
+            [(format!("{}.mean", slot.name), mean), (format!("{}.square", slot.name), square)]
+        });
+        Ok(named.collect())
     }
 
     /// Takes back what [`AdamW::state`], [`AdamW::updates`] and [`AdamW::skipped`] gave.
     pub(crate) fn restore(&mut self, state: &BTreeMap<String, Tensor>, updates: u64, skipped: u64) -> Result<()> {
-        for slot in &mut self.slots {
-            let get = |kind: &str| -> Result<&Tensor> {
+        let pair = |slot: &Slot| {
+            let get = |kind: &str| -> Result<Tensor> {
                 let name = format!("{}.{kind}", slot.name);
                 let tensor = state
                     .get(&name)
@@ -179,40 +236,35 @@ impl AdamW {
                 if tensor.shape() != slot.var.shape() {
                     candle_core::bail!("optimiser state {name}: shape {:?}", tensor.shape());
                 }
-                Ok(tensor)
+                Ok(tensor.clone())
             };
-            let (mean, square) = (get("mean")?, get("square")?);
-            slot.moments = match slot.moments {
-                Moments::Host(_) => Moments::Host(Mutex::new(HostMoments {
-                    mean: mean.flatten_all()?.to_vec1()?,
-                    square: square.flatten_all()?.to_vec1()?,
-                })),
-                Moments::Tensors { .. } => {
-                    let device = slot.var.device();
-                    Moments::Tensors { mean: mean.to_device(device)?, square: square.to_device(device)? }
+            Ok([get("mean")?, get("square")?])
+        };
+        let pairs: Vec<[Tensor; 2]> = self.slots.iter().map(pair).collect::<Result<_>>()?;
+        match &mut self.moments {
+            Moments::Host(moments) => {
+                let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1();
+                for (moments, [mean, square]) in moments.iter_mut().zip(&pairs) {
+                    *moments = Mutex::new(HostMoments { mean: values(mean)?, square: values(square)? });
                 }
-            };
+            }
+            Moments::Device(moments) => moments.restore(&pairs)?,
         }
         (self.updates, self.skipped) = (updates, skipped);
         Ok(())
     }
 }
 
-/// Sum of squares of a contiguous tensor.
+/// Sum of squares of a contiguous tensor on the CPU.
 fn square_sum(xs: &Tensor) -> Result<f64> {
     let (storage, layout) = xs.storage_and_layout();
-    match &*storage {
-        candle_core::Storage::Cpu(CpuStorage::F32(values)) => {
-            let values = &values[layout.start_offset()..layout.start_offset() + layout.shape().elem_count()];
-            // The pieces' sums are collected and added in order: the same figure on any number of threads.
-            let sums: Vec<f64> = values.par_chunks(PIECE).map(piece_square_sum).collect();
-            Ok(sums.iter().sum())
-        }
-        _ => {
-            drop(storage);
-            Ok(f64::from(xs.sqr()?.sum_all()?.to_scalar::<f32>()?))
-        }
-    }
+    let candle_core::Storage::Cpu(CpuStorage::F32(values)) = &*storage else {
+        candle_core::bail!("adamw: gradients are f32 and where the parameters are");
+    };
+    let values = &values[layout.start_offset()..layout.start_offset() + layout.shape().elem_count()];
+    // The pieces' sums are collected and added in order: the same figure on any number of threads.
+    let sums: Vec<f64> = values.par_chunks(PIECE).map(piece_square_sum).collect();
+    Ok(sums.iter().sum())
 }
 
 /// Eight running sums, so that the additions do not wait for each other.
@@ -258,15 +310,6 @@ impl Update {
             *x = keep * *x - rate * *m / (v.sqrt() * root + eps);
         }
     }
-
-    fn apply_tensors(&self, var: &Var, grad: &Tensor, mean: &mut Tensor, square: &mut Tensor) -> Result<()> {
-        let grad = (grad * self.scale)?.detach();
-        *mean = ((&*mean * self.beta1)? + (&grad * (1.0 - self.beta1))?)?;
-        *square = ((&*square * self.beta2)? + (grad.sqr()? * (1.0 - self.beta2))?)?;
-        let scale = ((&*square / self.square_correction)?.sqrt()? + self.eps)?;
-        let change = (&*mean * self.rate)?.div(&scale)?;
-        var.set(&((var.as_detached_tensor() * self.keep)? - change)?)
-    }
 }
 
 struct HostUpdate<'a> {
@@ -306,11 +349,7 @@ mod tests {
     fn setup(tensors: bool, options: AdamWOptions) -> (Var, AdamW) {
         let values: Vec<f32> = (0..70_000).map(|i| (i as f32 * 0.37).sin()).collect();
         let var = Var::from_vec(values, (700, 100), &Device::Cpu).unwrap();
-        let mut adam = AdamW::new(vec![("w".into(), var.clone())], options).unwrap();
-        if tensors {
-            let zeros = var.zeros_like().unwrap();
-            adam.slots[0].moments = Moments::Tensors { mean: zeros.clone(), square: zeros };
-        }
+        let adam = AdamW::new_on(!tensors, vec![("w".into(), var.clone())], options, |_| 1.0).unwrap();
         (var, adam)
     }
 
@@ -358,15 +397,19 @@ mod tests {
 
     #[test]
     fn a_share_of_the_rate_is_a_lower_rate() {
-        let (shared, adam) = setup(false, AdamWOptions::default());
-        let mut adam = adam.with_rate_shares(|name| if name == "w" { 0.5 } else { 1.0 });
-        let (plain, mut by_plain) = setup(false, AdamWOptions::default());
-        for _ in 0..2 {
-            adam.step(&grads(&shared), 2e-2).unwrap();
-            by_plain.step(&grads(&plain), 1e-2).unwrap();
+        for on_host in [true, false] {
+            let shared = setup(false, AdamWOptions::default()).0;
+            let half = |name: &str| if name == "w" { 0.5 } else { 1.0 };
+            let vars = vec![("w".into(), shared.clone())];
+            let mut adam = AdamW::new_on(on_host, vars, AdamWOptions::default(), half).unwrap();
+            let (plain, mut by_plain) = setup(!on_host, AdamWOptions::default());
+            for _ in 0..2 {
+                adam.step(&grads(&shared), 2e-2).unwrap();
+                by_plain.step(&grads(&plain), 1e-2).unwrap();
+            }
+            let values = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(&shared), values(&plain));
         }
-        let values = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(values(&shared), values(&plain));
     }
 
     #[test]
@@ -381,16 +424,52 @@ mod tests {
 
     #[test]
     fn restored_state_goes_on_bit_for_bit() {
-        let (straight, mut adam) = setup(false, AdamWOptions::default());
-        for _ in 0..2 {
+        for tensors in [false, true] {
+            let (straight, mut adam) = setup(tensors, AdamWOptions::default());
+            for _ in 0..2 {
+                adam.step(&grads(&straight), 1e-2).unwrap();
+            }
+            let (state, copy) = (adam.state().unwrap(), Var::from_tensor(straight.as_tensor()).unwrap());
+            let vars = vec![("w".into(), copy.clone())];
+            let mut resumed = AdamW::new_on(!tensors, vars, AdamWOptions::default(), |_| 1.0).unwrap();
+            resumed.restore(&state, adam.updates(), adam.skipped()).unwrap();
             adam.step(&grads(&straight), 1e-2).unwrap();
+            resumed.step(&grads(&copy), 1e-2).unwrap();
+            let values = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(&straight), values(&copy));
         }
-        let (state, copy) = (adam.state().unwrap(), Var::from_tensor(straight.as_tensor()).unwrap());
-        let mut resumed = AdamW::new(vec![("w".into(), copy.clone())], AdamWOptions::default()).unwrap();
-        resumed.restore(&state, adam.updates(), adam.skipped()).unwrap();
-        adam.step(&grads(&straight), 1e-2).unwrap();
-        resumed.step(&grads(&copy), 1e-2).unwrap();
+    }
+
+    #[test]
+    fn on_a_device_parameters_stay_apart_and_one_without_gradient_as_it_is() {
         let values = |var: &Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(values(&straight), values(&copy));
+        let run = |on_host: bool| {
+            let vars = [(2, 3, 0.5f32), (1, 4, -1.5), (5, 1, 2.0)].map(|(rows, columns, value)| {
+                Var::from_tensor(
+                    &(Tensor::ones((rows, columns), candle_core::DType::F32, &Device::Cpu).unwrap() * f64::from(value))
+                        .unwrap(),
+                )
+                .unwrap()
+            });
+            let named = vars.iter().enumerate().map(|(i, var)| (i.to_string(), var.clone())).collect();
+            let share = |name: &str| if name == "2" { 0.1 } else { 1.0 };
+            let mut adam = AdamW::new_on(on_host, named, AdamWOptions::default(), share).unwrap();
+            for step in 0..4 {
+                // The second has no gradient in the first two steps.
+                let used: Vec<&Var> =
+                    vars.iter().enumerate().filter(|(i, _)| step > 1 || *i != 1).map(|(_, var)| var).collect();
+                let loss = used
+                    .iter()
+                    .map(|var| var.sqr().unwrap().sum_all().unwrap())
+                    .reduce(|a, b| (a + b).unwrap())
+                    .unwrap();
+                adam.step(&loss.backward().unwrap(), 1e-2).unwrap();
+                assert!(step > 1 || values(&vars[1]) == [-1.5; 4]);
+            }
+            vars.map(|var| values(&var))
+        };
+        for (host, device) in run(true).iter().flatten().zip(run(false).iter().flatten()) {
+            assert!((host - device).abs() < 1e-6, "{host} {device}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::error::{Result, TrainError};
 use super::schedule::Schedule;
+use crate::device::Backend;
 
 /// Options that all trainings share.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct TrainOptions {
     pub from: Option<PathBuf>,
     /// Goes on from the checkpoint in `out`, if there is one.
     pub resume: bool,
+    /// Where the nets run (default the CPU).
+    pub device: Backend,
     /// Threads; default: RAYON_NUM_THREADS or one for each core.
     pub threads: Option<usize>,
     /// A checkpoint is written after this many seconds, and at the end (default 120).
@@ -56,6 +59,7 @@ impl TrainOptions {
             seed: 1,
             from: None,
             resume: false,
+            device: Backend::default(),
             threads: None,
             checkpoint_seconds: 120.0,
             validate_seconds: 300.0,

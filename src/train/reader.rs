@@ -63,7 +63,7 @@ pub fn train_reader(options: &ReaderOptions) -> Result<TrainReport> {
     let config: LipReaderConfig = run::config(common, ReaderTrainer::KIND, config::preset)?;
     reader::check(&config).map_err(TrainError::Options)?;
     let films = Arc::new(Films::open(&common.data, &options.speakers, config.steps)?);
-    let trainer = ReaderTrainer::new(config, common.seed, films.clone())?;
+    let trainer = ReaderTrainer::new(config, common, films.clone())?;
     let (seed, batch) = (common.seed, common.batch);
     run::run(&trainer, common, move |step| Ok(films.batch(seed, step, batch)))
 }
@@ -158,9 +158,9 @@ struct ReaderTrainer {
 }
 
 impl ReaderTrainer {
-    fn new(config: LipReaderConfig, seed: u64, films: Arc<Films>) -> Result<Self> {
-        let device = Device::Cpu;
-        let params = Params::new(seed, &device);
+    fn new(config: LipReaderConfig, common: &TrainOptions, films: Arc<Films>) -> Result<Self> {
+        let device = common.device.open()?;
+        let params = Params::new(common.seed, &device);
         let net = LipReader::new(&config, params.builder())?;
         Ok(Self { config, params, net, device, films })
     }
@@ -196,7 +196,7 @@ impl Trainer for ReaderTrainer {
     }
 
     fn validate(&self, _: &Path) -> Result<Vec<(&'static str, f64)>> {
-        let reader = Reader::of_net(self.net.clone(), self.config.clone());
+        let reader = Reader::of_net(self.net.clone(), self.config.clone(), self.device.clone());
         let report = measure(&reader, &self.films.dataset, &self.films.watched)?;
         Ok(report.figures.iter().map(|figure| (figure.name, figure.value)).collect())
     }
@@ -210,6 +210,7 @@ mod tests {
     use crate::face::{CROP_BYTES, CROP_WIDTH};
     use crate::metrics::align_lips;
     use crate::text::{Phoneme, SentenceKind, Symbol};
+    use crate::train::composed;
 
     #[test]
     fn shown_otherwise_a_film_keeps_its_order_and_about_its_length() {
@@ -277,6 +278,20 @@ mod tests {
             writer.push(&item).unwrap();
         }
         writer.finish().unwrap();
+    }
+
+    #[test]
+    fn a_gpus_operations_give_the_same_loss_and_gradients() {
+        let folder = tempfile::tempdir().unwrap();
+        corpus(folder.path(), 4);
+        let config: LipReaderConfig = config::preset("reader-light").unwrap();
+        let films = Arc::new(Films::open(folder.path(), &[], config.steps).unwrap());
+        let common = ReaderOptions::default().common;
+        let make = |device| {
+            let common = TrainOptions { device, ..common.clone() };
+            ReaderTrainer::new(config.clone(), &common, films.clone()).unwrap()
+        };
+        composed::check(make, |trainer| trainer.films.batch(1, 0, 3));
     }
 
     #[test]

@@ -16,8 +16,13 @@ use super::optimiser::{AdamW, AdamWOptions};
 use super::options::TrainOptions;
 use super::start::Start;
 
-/// Steps after which the speed is known well enough to plan a training of so many minutes.
+/// First steps that say nothing of the speed: a GPU's kernels are compiled, memory is asked for.
+const SLOW_STEPS: u64 = 5;
+/// Steps after these whose speed plans a training of so many minutes for the first time; it is planned anew after these
+/// seconds, and then after twice as many each time, up to the most.
 const SPEED_STEPS: u64 = 20;
+const PLAN_SECONDS: f64 = 4.0;
+const MOST_PLAN_SECONDS: f64 = 60.0;
 /// Steps in a row without a finite gradient that end a training.
 const DIVERGED_STEPS: u64 = 50;
 
@@ -34,8 +39,10 @@ impl Loss {
     pub(crate) fn weighted(parts: &[(&'static str, f64, Tensor)]) -> candle_core::Result<Self> {
         let mut total: Option<Tensor> = None;
         let mut figures = vec![("loss", 0.0)];
-        for (name, weight, loss) in parts {
-            let value = f64::from(loss.to_scalar::<f32>()?);
+        // All at once: each look at a GPU's results waits for them.
+        let values = Tensor::stack(&parts.iter().map(|(_, _, loss)| loss.detach()).collect::<Vec<_>>(), 0)?;
+        for ((name, weight, loss), value) in parts.iter().zip(values.to_vec1::<f32>()?) {
+            let value = f64::from(value);
             figures[0].1 += weight * value;
             figures.push((name, value));
             let loss = if *weight == 1.0 { loss.clone() } else { (loss * *weight)? };
@@ -158,15 +165,19 @@ struct Loop<'a, T: Trainer> {
     seconds_before: f64,
     saved: Instant,
     validated: Instant,
+    /// Step that this run began with.
+    first_step: u64,
     /// Step and time that the speed is measured from.
     speed_from: (u64, Instant),
+    /// Seconds from then to the next plan; `None` before the first.
+    plan_seconds: Option<f64>,
 }
 
 impl<'a, T: Trainer> Loop<'a, T> {
     fn start(trainer: &'a T, options: &'a TrainOptions) -> Result<Self> {
         let adamw = AdamWOptions { clip_norm: options.clip_norm, ..Default::default() };
         let mut optimiser =
-            AdamW::new(trainer.params().trainable(), adamw)?.with_rate_shares(|name| trainer.rate_share(name));
+            AdamW::with_rate_shares(trainer.params().trainable(), adamw, |name| trainer.rate_share(name))?;
         let mut progress = Progress {
             kind: T::KIND.to_string(),
             step: 0,
@@ -213,7 +224,9 @@ impl<'a, T: Trainer> Loop<'a, T> {
             log: CsvLog::open(&options.out.join("log.csv"), progress.step)?,
             valid_log: CsvLog::open(&options.out.join("valid.csv"), progress.step)?,
             seconds_before: progress.seconds,
+            first_step: progress.step,
             speed_from: (progress.step, now),
+            plan_seconds: None,
             trainer,
             options,
             optimiser,
@@ -287,20 +300,27 @@ impl<'a, T: Trainer> Loop<'a, T> {
     /// more than a twentieth, as other work comes and goes.
     fn plan(&mut self) {
         let Some(minutes) = self.options.max_minutes else { return };
+        if self.progress.step == self.first_step + SLOW_STEPS {
+            self.speed_from = (self.progress.step, Instant::now());
+        }
         let (from, since) = self.speed_from;
-        let done = self.progress.step - from;
-        if done < SPEED_STEPS || (done > SPEED_STEPS && since.elapsed().as_secs_f64() < 60.0) {
+        let (done, elapsed) = (self.progress.step - from, since.elapsed().as_secs_f64());
+        let due = match self.plan_seconds {
+            None => done >= SPEED_STEPS,
+            Some(seconds) => elapsed >= seconds && done > 0,
+        };
+        if !due {
             return;
         }
-        let seconds_per_step = since.elapsed().as_secs_f64() / done as f64;
+        self.plan_seconds =
+            Some(self.plan_seconds.map_or(PLAN_SECONDS, |seconds| (2.0 * seconds).min(MOST_PLAN_SECONDS)));
+        self.speed_from = (self.progress.step, Instant::now());
+        let seconds_per_step = elapsed / done as f64;
         let left = (minutes * 60.0 - self.seconds()).max(0.0);
         let steps = self.progress.step + (left / seconds_per_step) as u64;
         let steps = steps.min(self.options.steps).max(self.progress.step);
         if steps.abs_diff(self.progress.steps) * 20 > self.progress.steps || left == 0.0 {
             self.progress.steps = steps;
-        }
-        if since.elapsed().as_secs_f64() >= 60.0 {
-            self.speed_from = (self.progress.step, Instant::now());
         }
     }
 
@@ -457,6 +477,20 @@ mod tests {
         let rate = names.iter().position(|name| *name == "rate").unwrap();
         let last: f64 = text.lines().last().unwrap().split(',').nth(rate).unwrap().parse().unwrap();
         assert!(last < 2e-5, "{last}");
+    }
+
+    #[test]
+    fn slow_first_steps_do_not_cut_a_training_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = TrainOptions { max_minutes: Some(0.04), steps: 50_000_000, ..options(folder.path(), 1) };
+        let batch = |step| {
+            if step < SLOW_STEPS {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+            batch(step)
+        };
+        let report = run(&Tiny::new(), &TrainOptions { log_steps: 1000, ..options }, batch).unwrap();
+        assert!(report.seconds > 1.5, "{report:?}");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Start {
         for (name, var) in vars.iter().filter(|(name, _)| name.ends_with(VOICE_TABLE)) {
             let (voices, _) = var.dims2()?;
             let known = match self.tensors.remove(name) {
-                Some(known) => known,
+                Some(known) => known.to_device(var.device())?,
                 // Nets of one voice add nothing for it.
                 None => var.narrow(0, 0, 1)?.zeros_like()?,
             };

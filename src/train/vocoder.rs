@@ -232,7 +232,7 @@ impl VocoderTrainer {
                 "the corpus was prepared with another mel geometry than the preset's".into(),
             ));
         }
-        let device = Device::Cpu;
+        let device = options.common.device.open()?;
         let voice = options.voice.as_deref().map(|folder| PredictedMel::load(folder, &device)).transpose()?;
         let params = Params::new(options.common.seed, &device);
         let net = FourierNet::new(&config, params.builder())?;

@@ -182,7 +182,7 @@ impl VoiceTrainer {
         let mut config: VoiceConfig = run::config(&options.common, Self::KIND, config::preset)?;
         // A corpus with a further speaker makes a model of one voice more.
         config.n_voices = config.n_voices.max(corpus.dataset.n_voices());
-        let device = Device::Cpu;
+        let device = options.common.device.open()?;
         let params = Params::new(options.common.seed, &device);
         let model = VoiceModel::new(&config, params.builder())?;
         Ok(Self { config, params, model, device, corpus, freeze_encoder: options.freeze_encoder })

@@ -97,7 +97,9 @@ impl Part {
 
     fn forward(&self, pcm: &Tensor) -> Result<(Tensor, Vec<Tensor>)> {
         let op = CompressedSpectrogram { fft: self.fft.clone(), hop_length: self.hop_length };
-        let mut xs = pcm.contiguous()?.apply_op1(op)?;
+        // There is one kernel, for the CPU.
+        let spectrogram = pcm.to_device(&Device::Cpu)?.contiguous()?.apply_op1(op)?;
+        let mut xs = spectrogram.to_device(pcm.device())?;
         let mut features = Vec::new();
         for (i, (weight, bias)) in self.layers.iter().enumerate() {
             let last = i + 1 == self.layers.len();

@@ -7,6 +7,7 @@
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use paravox_models::ops::has_kernels;
 use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
@@ -56,12 +57,12 @@ impl MultiResolutionStft {
         }
         let predicted = predicted.contiguous()?;
         let mut sum: Option<Tensor> = None;
-        let target_pcm = match predicted.device().is_cpu() {
+        let target_pcm = match has_kernels(&predicted) {
             true => target.contiguous()?.flatten_all()?.to_vec1::<f32>()?,
             false => Vec::new(),
         };
         for (resolution, fft) in &self.resolutions {
-            let loss = if predicted.device().is_cpu() {
+            let loss = if has_kernels(&predicted) {
                 predicted.apply_op1(ResolutionOp {
                     fft: fft.clone(),
                     hop_length: resolution.hop_length,

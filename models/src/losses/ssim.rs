@@ -12,8 +12,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
+
+use crate::ops;
 
 const WINDOW: usize = 11;
 /// Pixels at each border that are the centre of no window.
@@ -35,8 +37,8 @@ pub fn ssim(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if a.dims() != b.dims() || height < WINDOW || width < WINDOW {
         candle_core::bail!("ssim takes two equal shapes of at least {WINDOW} x {WINDOW}, not {:?} and {:?}", a, b);
     }
-    if !a.device().is_cpu() {
-        return ssim_by_convolutions(a, b);
+    if !ops::has_kernels(a) {
+        return ssim_by_products(a, b);
     }
     let op = Ssim { grad_a: a.track_op(), grad_b: b.track_op(), grads: Mutex::default() };
     a.contiguous()?.apply_op2(&b.contiguous()?, op)
@@ -269,30 +271,39 @@ fn weigh(shifted: [&[f32]; WINDOW], window: &[f32; WINDOW], out: &mut [f32]) {
     }
 }
 
-/// The same by tensor operations, for other devices.
-fn ssim_by_convolutions(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    use crate::ops::{Conv2dOptions, conv2d};
+/// The same by tensor operations, for other devices: the window's means are products with banded matrices.
+fn ssim_by_products(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (images, colours, height, width) = a.dims4()?;
-    let window = Tensor::from_slice(&window(), WINDOW, a.device())?;
-    let (across, down) = (window.reshape((1, 1, 1, WINDOW))?, window.reshape((1, 1, WINDOW, 1))?);
-    let planes = (images * colours, 1, height, width);
-    let (a, b) = (a.reshape(planes)?, b.reshape(planes)?);
-    let options = Conv2dOptions::default();
-    let mean = |xs: &Tensor| conv2d(&conv2d(xs, &across, None, &options)?, &down, None, &options);
-    let (mean_a, mean_b) = (mean(&a)?, mean(&b)?);
+    let planes = MEANS * images * colours;
+    let all = Tensor::cat(&[a, b, &a.sqr()?, &b.sqr()?, &(a * b)?], 0)?;
+    let across = all.reshape((planes * height, width))?.matmul(&band(width, a.device())?)?;
+    let across = across.reshape((planes, height, width - 2 * BORDER))?;
+    let down = band(height, a.device())?.t()?.contiguous()?;
+    let down = down.broadcast_as((planes, height - 2 * BORDER, height))?;
+    let means = down.matmul(&across)?.reshape((MEANS, (), width - 2 * BORDER))?;
+    let mean = |i: usize| means.get(i);
+    let (mean_a, mean_b) = (mean(0)?, mean(1)?);
     let (product, squares) = ((&mean_a * &mean_b)?, (mean_a.sqr()? + mean_b.sqr()?)?);
     let luminance = ((&product * 2.)? + f64::from(C1))?;
-    let structure = (((mean(&(&a * &b)?)? - &product)? * 2.)? + f64::from(C2))?;
-    let means = (&squares + f64::from(C1))?;
-    let variances = (((mean(&a.sqr()?)? + mean(&b.sqr()?)?)? - &squares)? + f64::from(C2))?;
-    ((luminance * structure)? / (means * variances)?)?.mean_all()
+    let structure = (((mean(4)? - &product)? * 2.)? + f64::from(C2))?;
+    let sizes = (&squares + f64::from(C1))?;
+    let variances = (((mean(2)? + mean(3)?)? - &squares)? + f64::from(C2))?;
+    ((luminance * structure)? / (sizes * variances)?)?.mean_all()
+}
+
+/// (n, n - 10): a row of pixels times this is its windows' means.
+fn band(n: usize, device: &Device) -> Result<Tensor> {
+    let (window, inner) = (window(), n - 2 * BORDER);
+    let weight = |i: usize, j: usize| i.checked_sub(j).and_then(|k| window.get(k)).copied().unwrap_or(0.);
+    let weights: Vec<f32> = (0..n).flat_map(|i| (0..inner).map(move |j| weight(i, j))).collect();
+    Tensor::from_vec(weights, (n, inner), device)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checks::{difference, noise};
-    use candle_core::{Device, Var};
+    use candle_core::Var;
 
     fn images(shape: (usize, usize, usize, usize), seed: u64) -> Tensor {
         // A ramp under noise, so that means, variances and covariances all differ from window to window.
@@ -371,7 +382,7 @@ mod tests {
     fn other_devices_get_the_same() {
         let (a, b) = (images((2, 3, 20, 22), 5), images((2, 3, 20, 22), 6));
         let (va, vb) = (Var::from_tensor(&a).unwrap(), Var::from_tensor(&b).unwrap());
-        let (own, other) = (ssim(&va, &vb).unwrap(), ssim_by_convolutions(&va, &vb).unwrap());
+        let (own, other) = (ssim(&va, &vb).unwrap(), ssim_by_products(&va, &vb).unwrap());
         assert!(difference(&own, &other) < 1e-5);
         let (own, other) = (own.backward().unwrap(), other.backward().unwrap());
         for var in [&va, &vb] {

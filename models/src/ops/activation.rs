@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 
-use super::cpu::{View, elements, on_cpu, simd, tensor, written_in_tasks};
+use super::cpu::{View, elements, has_kernels, simd, tensor, written_in_tasks};
 use super::{Result, approx, portable};
 
 /// max(x, 0); the gradient at 0 is 0.
@@ -38,7 +38,7 @@ pub fn gelu(xs: &Tensor) -> Result<Tensor> {
 }
 
 fn apply<A: Activation>(xs: &Tensor, activation: A, portable: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    if on_cpu(xs) { xs.contiguous()?.apply_op1(Elementwise(activation)) } else { portable(xs) }
+    if has_kernels(xs) { xs.contiguous()?.apply_op1(Elementwise(activation)) } else { portable(xs) }
 }
 
 trait Activation: Send + Sync + Copy + 'static {

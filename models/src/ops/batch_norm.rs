@@ -5,7 +5,7 @@ use std::ops::Add;
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::cpu::{LANES, View, build_pieces, elements, fold, on_cpu, simd, sum, tensor};
+use super::cpu::{LANES, View, build_pieces, elements, fold, has_kernels, simd, sum, tensor};
 use super::{Result, portable};
 
 /// Normalises by the statistics of this batch; returns the result, the mean and the biased variance.
@@ -15,7 +15,7 @@ use super::{Result, portable};
 /// # Shapes
 /// xs (B, C, ...), weight (C), bias (C) -> (B, C, ...), (C), (C)
 pub fn batch_norm_train(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<(Tensor, Tensor, Tensor)> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::batch_norm_train(xs, weight, bias, eps);
     }
     let planes = Planes::new(xs, weight, bias)?;
@@ -44,7 +44,7 @@ pub fn batch_norm_eval(
     bias: &Tensor,
     eps: f64,
 ) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::batch_norm_eval(xs, mean, variance, weight, bias, eps);
     }
     let scale = (weight / (variance + eps)?.sqrt()?)?;

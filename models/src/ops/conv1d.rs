@@ -6,7 +6,7 @@ use super::affine::apply;
 use super::conv1d_dense::Dense;
 use super::conv1d_depthwise::Depthwise;
 use super::conv2d::Conv2d;
-use super::cpu::on_cpu;
+use super::cpu::has_kernels;
 use super::planes::Planes;
 use super::portable::{convolved_length, group_channels};
 use super::{Result, portable};
@@ -48,7 +48,7 @@ impl Default for Conv1dOptions {
 /// xs (B, T, I) or (B, I, T) as `options.layout` says, weight (O, I/groups, K), bias (O) -> (B, T', O) or (B, O, T')
 /// with T' = (T + 2 padding - dilation (K - 1) - 1) / stride + 1
 pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv1dOptions) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::conv1d(xs, weight, bias, options);
     }
     let (batch, length, inputs) = match options.layout {

@@ -3,7 +3,7 @@
 use candle_core::{Shape, Tensor};
 
 use super::affine::{Kernel, apply};
-use super::cpu::on_cpu;
+use super::cpu::has_kernels;
 use super::planes::{Planes, channel_sums};
 use super::portable::{convolved_length, group_channels};
 use super::{Result, portable};
@@ -33,7 +33,7 @@ impl Default for Conv2dOptions {
 /// xs (B, I, H, W), weight (O, I/groups, KH, KW), bias (O) -> (B, O, H', W')
 /// with H' = (H + 2 padding - dilation (KH - 1) - 1) / stride + 1, and W' likewise
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Conv2dOptions) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::conv2d(xs, weight, bias, options);
     }
     let (batch, inputs, height, width) = xs.dims4()?;

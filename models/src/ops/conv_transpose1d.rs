@@ -6,7 +6,7 @@ use super::affine::{Kernel, apply};
 use super::conv_transpose2d::ConvTranspose2d;
 use super::conv1d::Geometry;
 use super::conv1d_dense::Dense;
-use super::cpu::{column_sums, on_cpu};
+use super::cpu::{column_sums, has_kernels};
 use super::planes::Planes;
 use super::portable::transposed_length;
 use super::{Result, SequenceLayout, portable};
@@ -45,7 +45,7 @@ pub fn conv_transpose1d(
     bias: Option<&Tensor>,
     options: &ConvTranspose1dOptions,
 ) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::conv_transpose1d(xs, weight, bias, options);
     }
     let (batch, length, inputs) = match options.layout {

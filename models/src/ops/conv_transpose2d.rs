@@ -3,7 +3,7 @@
 use candle_core::{Shape, Tensor, bail};
 
 use super::affine::{Kernel, apply};
-use super::cpu::on_cpu;
+use super::cpu::has_kernels;
 use super::planes::{Planes, channel_sums};
 use super::portable::transposed_length;
 use super::{Result, portable};
@@ -36,7 +36,7 @@ pub fn conv_transpose2d(
     bias: Option<&Tensor>,
     options: &ConvTranspose2dOptions,
 ) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::conv_transpose2d(xs, weight, bias, options);
     }
     let (batch, inputs, height, width) = xs.dims4()?;

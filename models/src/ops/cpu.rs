@@ -4,6 +4,7 @@
 //! AVX-512 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial sums, so
 //! all versions round alike.
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Add;
 
@@ -99,9 +100,19 @@ impl std::ops::Deref for View<'_> {
     }
 }
 
-/// Whether all tensors are on the CPU, where the kernels of this module run.
-pub(super) fn on_cpu(tensor: &Tensor) -> bool {
-    matches!(tensor.device(), Device::Cpu)
+thread_local! {
+    static COMPOSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes this thread's operations on the CPU the compositions that other devices use, or kernels again: to test on a
+/// machine without a GPU what runs on one.
+pub fn compose_on_this_thread(composed: bool) {
+    COMPOSED.set(composed);
+}
+
+/// Whether operations on this tensor run as kernels of this crate: on the CPU, see [`compose_on_this_thread`].
+pub fn has_kernels(tensor: &Tensor) -> bool {
+    matches!(tensor.device(), Device::Cpu) && !COMPOSED.get()
 }
 
 /// A tensor of the CPU that takes over `data`.

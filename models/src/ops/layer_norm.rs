@@ -4,7 +4,7 @@ use std::ops::Add;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 
-use super::cpu::{LANES, View, build_pieces, dot, elements, fold, on_cpu, reduce, simd, sum, tensor};
+use super::cpu::{LANES, View, build_pieces, dot, elements, fold, has_kernels, reduce, simd, sum, tensor};
 use super::{Result, portable};
 
 /// (x - mean) / sqrt(variance + eps) * weight + bias over the last axis, with the biased variance.
@@ -12,7 +12,7 @@ use super::{Result, portable};
 /// # Shapes
 /// xs (..., C), weight (C), bias (C) -> (..., C)
 pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::layer_norm(xs, weight, bias, eps);
     }
     let channels = weight.dims1()?;

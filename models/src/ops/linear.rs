@@ -3,7 +3,7 @@
 use candle_core::{Shape, Tensor, bail};
 
 use super::affine::{Kernel, apply};
-use super::cpu::{column_sums, on_cpu};
+use super::cpu::{column_sums, has_kernels};
 use super::gemm::{Base, Mat, new_product};
 use super::{Result, portable};
 
@@ -12,7 +12,7 @@ use super::{Result, portable};
 /// # Shapes
 /// xs (..., I), weight (O, I), bias (O) -> (..., O)
 pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::linear(xs, weight, bias);
     }
     let (outputs, inputs) = weight.dims2()?;

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 
-use super::cpu::{View, build_pieces, elements, every, on_cpu, simd, tensor};
+use super::cpu::{View, build_pieces, elements, every, has_kernels, simd, tensor};
 use super::{Result, portable};
 
 /// ys[b, c, h r + i, w r + j] = xs[b, c r^2 + i r + j, h, w].
@@ -11,7 +11,7 @@ use super::{Result, portable};
 /// xs (B, C r^2, H, W) -> (B, C, H r, W r)
 pub fn pixel_shuffle(xs: &Tensor, r: usize) -> Result<Tensor> {
     let (b, c, h, w) = xs.dims4()?;
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::pixel_shuffle(xs, r);
     }
     if r == 0 || !c.is_multiple_of(r * r) {

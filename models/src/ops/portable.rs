@@ -1,11 +1,15 @@
 //! The operations as compositions of candle's own, for every device that has no kernel here (CUDA).
 //!
 //! Only candle operations whose gradients were found right against PyTorch are used: no candle convolution, no fused
-//! LayerNorm, no softmax_last_dim. A convolution is a narrow per tap and one matmul over all taps; a transposed
-//! convolution is a convolution, with the flipped kernel, of the input with zeros stuffed between its steps.
+//! LayerNorm, no softmax_last_dim. Convolutions in one group or of each channel by itself are a gather and one matmul, and
+//! have formulas for their gradients, as normalisations have; other convolutions are a narrow per tap and one matmul over
+//! all taps. A transposed convolution is a convolution, with the flipped kernel, of the input with zeros stuffed between its
+//! steps.
 
 use candle_core::{D, Tensor, bail};
 
+use super::given_gradient::with_gradient;
+use super::unfold::{self, Walk};
 use super::{Conv1dOptions, Conv2dOptions, ConvTranspose1dOptions, ConvTranspose2dOptions, Result, SequenceLayout};
 
 /// See [`super::linear`].
@@ -17,7 +21,8 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         bail!("linear: xs {:?} does not fit weight {:?}", xs.shape(), weight.shape())
     }
     *last = outputs;
-    let ys = xs.reshape(((), inputs))?.matmul(&weight.t()?)?;
+    // cuBLAS takes a transposed matrix, but no part of a wider one.
+    let ys = xs.reshape(((), inputs))?.matmul(&weight.contiguous()?.t()?)?;
     let ys = match bias {
         Some(bias) => ys.broadcast_add(bias)?,
         None => ys,
@@ -25,10 +30,15 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
     ys.reshape(dims)
 }
 
-/// See [`super::leaky_relu`]; slope 0 gives [`super::relu`].
+/// See [`super::leaky_relu`]; slope 0 gives [`super::relu`]. The slope is from 0 to 1.
 pub fn leaky_relu(xs: &Tensor, slope: f64) -> Result<Tensor> {
-    let below = if slope == 0.0 { xs.zeros_like()? } else { (xs * slope)? };
-    xs.gt(0f32)?.where_cond(xs, &below)
+    let flat = xs.detach();
+    let value = if slope == 0.0 { flat.relu()? } else { flat.maximum(&(&flat * slope)?)? };
+    with_gradient("leaky-relu", xs, value, move |value, grad| {
+        // 1 where the value is above 0, else 0.
+        let above = value.sign()?.relu()?;
+        grad * above.affine(1.0 - slope, slope)?
+    })
 }
 
 /// See [`super::sigmoid`].
@@ -39,9 +49,14 @@ pub fn sigmoid(xs: &Tensor) -> Result<Tensor> {
 
 /// See [`super::softmax_last`].
 pub fn softmax_last(xs: &Tensor) -> Result<Tensor> {
-    let largest = xs.detach().max_keepdim(D::Minus1)?;
-    let powers = xs.broadcast_sub(&largest)?.exp()?;
-    powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)
+    let flat = xs.detach();
+    let powers = flat.broadcast_sub(&flat.max_keepdim(D::Minus1)?)?.exp()?;
+    let value = powers.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?;
+    with_gradient("softmax", xs, value, |value, grad| {
+        let weighted = (value * grad)?;
+        let sum = weighted.sum_keepdim(D::Minus1)?;
+        weighted - value.broadcast_mul(&sum)?
+    })
 }
 
 /// See [`super::pixel_shuffle`].
@@ -54,11 +69,29 @@ pub fn pixel_shuffle(xs: &Tensor, r: usize) -> Result<Tensor> {
     xs.reshape((b, c, r, r, h, w))?.permute((0, 1, 4, 2, 5, 3))?.contiguous()?.reshape((b, c, h * r, w * r))
 }
 
+/// (x - mean) / sqrt(variance + eps) with mean and biased variance as `mean_of` averages; these carry no gradient of their
+/// own.
+fn normalised(
+    xs: &Tensor,
+    eps: f64,
+    mean_of: impl Fn(&Tensor) -> Result<Tensor> + Send + Sync + 'static,
+) -> Result<(Tensor, Tensor, Tensor)> {
+    let flat = xs.detach();
+    let mean = mean_of(&flat)?;
+    let centred = flat.broadcast_sub(&mean)?;
+    let variance = mean_of(&centred.sqr()?)?;
+    let scale = (&variance + eps)?.sqrt()?.recip()?;
+    let value = centred.broadcast_mul(&scale)?;
+    let normal = with_gradient("normalisation", xs, value, move |value, grad| {
+        let along = value.broadcast_mul(&mean_of(&(value * grad)?)?)?;
+        (grad - along)?.broadcast_sub(&mean_of(grad)?)?.broadcast_mul(&scale)
+    })?;
+    Ok((normal, mean, variance))
+}
+
 /// See [`super::layer_norm`].
 pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Tensor> {
-    let centred = xs.broadcast_sub(&xs.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    let normal = centred.broadcast_div(&(variance + eps)?.sqrt()?)?;
+    let (normal, _, _) = normalised(xs, eps, |xs| xs.mean_keepdim(D::Minus1))?;
     normal.broadcast_mul(weight)?.broadcast_add(bias)
 }
 
@@ -66,13 +99,11 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
 pub fn batch_norm_train(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<(Tensor, Tensor, Tensor)> {
     let (b, c) = (xs.dim(0)?, xs.dim(1)?);
     let rows = xs.reshape((b, c, ()))?;
-    let mean_of = |t: &Tensor| t.sum(D::Minus1)?.sum_keepdim(0)?.affine(1.0 / (b * rows.dim(2)?) as f64, 0.0);
-    let mean = mean_of(&rows)?.reshape((1, c, 1))?;
-    let centred = rows.broadcast_sub(&mean)?;
-    let variance = mean_of(&centred.sqr()?)?.reshape((1, c, 1))?;
-    let normal = centred.broadcast_div(&(&variance + eps)?.sqrt()?)?;
+    let values = b * rows.dim(2)?;
+    let mean_of = move |xs: &Tensor| xs.sum_keepdim(D::Minus1)?.sum_keepdim(0)? / values as f64;
+    let (normal, mean, variance) = normalised(&rows, eps, mean_of)?;
     let ys = normal.broadcast_mul(&weight.reshape((1, c, 1))?)?.broadcast_add(&bias.reshape((1, c, 1))?)?;
-    Ok((ys.reshape(xs.shape())?, mean.detach().reshape(c)?, variance.detach().reshape(c)?))
+    Ok((ys.reshape(xs.shape())?, mean.reshape(c)?, variance.reshape(c)?))
 }
 
 /// See [`super::batch_norm_eval`].
@@ -198,9 +229,18 @@ pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Con
     let groups = options.groups;
     let (per_in, per_out) = group_channels("conv1d", inputs, outputs, per_group, groups)?;
     let count = convolved_length(t, kernel, options.stride, options.padding, options.dilation)?;
+    let depthwise = per_in == 1 && per_out == 1;
+    if options.stride == 1 && options.padding <= options.dilation * (kernel - 1) && (groups == 1 || depthwise) {
+        let walk = Walk::over_time(t, count, kernel, options.padding, options.dilation);
+        let ys = if depthwise { unfold::depthwise1d(xs, weight, walk)? } else { unfold::conv1d(xs, weight, walk)? };
+        return match bias {
+            Some(bias) => ys.broadcast_add(bias),
+            None => Ok(ys),
+        };
+    }
     let padded = xs.pad_with_zeros(1, options.padding, options.padding + options.stride - 1)?;
     let tap = |k: usize| strided(&padded, 1, k * options.dilation, count, options.stride);
-    let ys = if per_in == 1 && per_out == 1 {
+    let ys = if depthwise {
         let mut sum = tap(0)?.broadcast_mul(&weight.narrow(2, 0, 1)?.reshape(outputs)?)?;
         for k in 1..kernel {
             sum = (sum + tap(k)?.broadcast_mul(&weight.narrow(2, k, 1)?.reshape(outputs)?)?)?;
@@ -256,6 +296,15 @@ pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Con
     let Conv2dOptions { stride, padding, dilation, .. } = options;
     let rows = convolved_length(h, kh, stride[0], padding[0], dilation[0])?;
     let columns = convolved_length(w, kw, stride[1], padding[1], dilation[1])?;
+    let with_bias = |ys: Tensor| match bias {
+        Some(bias) => ys.broadcast_add(&bias.reshape((1, outputs, 1, 1))?),
+        None => Ok(ys),
+    };
+    if groups == 1 {
+        let (input, output, kernel) = ([h, w], [rows, columns], [kh, kw]);
+        let walk = Walk { input, output, kernel, stride: *stride, padding: *padding, dilation: *dilation };
+        return with_bias(unfold::conv2d(xs, weight, walk)?);
+    }
     let padded = xs.pad_with_zeros(2, padding[0], padding[0] + stride[0] - 1)?;
     let padded = padded.pad_with_zeros(3, padding[1], padding[1] + stride[1] - 1)?;
     let mut taps = Vec::with_capacity(kh * kw);
@@ -271,11 +320,7 @@ pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, options: &Con
     let taps = taps.contiguous()?.reshape((b, groups, kh * kw * per_in, pixels))?;
     let weight = weight.reshape((groups, per_out, per_in, kh * kw))?.transpose(2, 3)?.contiguous()?;
     let weight = weight.reshape((1, groups, per_out, kh * kw * per_in))?;
-    let ys = weight.broadcast_matmul(&taps)?.reshape((b, outputs, rows, columns))?;
-    match bias {
-        Some(bias) => ys.broadcast_add(&bias.reshape((1, outputs, 1, 1))?),
-        None => Ok(ys),
-    }
+    with_bias(weight.broadcast_matmul(&taps)?.reshape((b, outputs, rows, columns))?)
 }
 
 /// See [`super::conv_transpose2d`].

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
 
-use super::cpu::{LANES, View, build_pieces, dot, elements, fold, on_cpu, simd, sum, tensor};
+use super::cpu::{LANES, View, build_pieces, dot, elements, fold, has_kernels, simd, sum, tensor};
 use super::{Result, approx, portable};
 
 /// exp(x - max) / sum of exp(x - max) over the last axis.
@@ -10,7 +10,7 @@ use super::{Result, approx, portable};
 /// # Shapes
 /// xs (..., C) -> (..., C)
 pub fn softmax_last(xs: &Tensor) -> Result<Tensor> {
-    if !on_cpu(xs) {
+    if !has_kernels(xs) {
         return portable::softmax_last(xs);
     }
     match xs.dims().last() {

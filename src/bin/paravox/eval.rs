@@ -4,6 +4,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use paravox::device::Backend;
 use paravox::metrics::Figure;
 use paravox::metrics::align::{EvalAlignOptions, eval_align};
 use paravox::metrics::lips::{EvalLipsOptions, eval_lips};
@@ -96,6 +97,9 @@ struct LipsArgs {
     /// Folder of `paravox train reader`: how well the lips can be read, and how alike they are to a reader
     #[arg(long, value_name = "FOLDER")]
     reader: Option<PathBuf>,
+    /// Where the nets run: cpu, or cuda in a build with the feature cuda
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Backend,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -145,6 +149,9 @@ struct PaperArgs {
     /// Folder of `paravox train reader`
     #[arg(long, value_name = "FOLDER")]
     reader: Option<PathBuf>,
+    /// Where the nets run: cpu, or cuda in a build with the feature cuda
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Backend,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -166,6 +173,9 @@ struct VoiceArgs {
     /// At most this many sentences
     #[arg(long, value_name = "N")]
     max: Option<usize>,
+    /// Where the nets run: cpu, or cuda in a build with the feature cuda
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Backend,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -193,6 +203,7 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
             (options.voice, options.speakers) = (args.voice, args.speakers);
             (options.max_clips, options.sheet, options.reader) = (args.max, args.sheet, args.reader);
             (options.landmarks, options.predicted_durations) = (args.landmarks, args.predicted_durations);
+            options.device = args.device;
             let report = eval_lips(&options)?;
             if args.json {
                 return write_json(&mut out, &report);
@@ -220,6 +231,7 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
             (options.voice, options.references, options.ablations) = (args.voice, args.references, args.ablations);
             (options.speakers, options.max_clips) = (args.speakers, args.max);
             (options.landmarks, options.reader) = (args.landmarks, args.reader);
+            options.device = args.device;
             let report = eval_paper(&options)?;
             if args.json {
                 return write_json(&mut out, &report);
@@ -228,7 +240,7 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
         }
         What::Voice(args) => {
             let mut options = EvalVoiceOptions::new(args.data, args.voice);
-            options.max_sentences = args.max;
+            (options.max_sentences, options.device) = (args.max, args.device);
             let report = eval_voice(&options)?;
             if args.json {
                 return write_json(&mut out, &report);

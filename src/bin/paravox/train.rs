@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use paravox::device::Backend;
 use paravox::train::{self, TrainOptions, TrainReport};
 
 /// What to train.
@@ -215,6 +216,9 @@ struct CommonArgs {
     /// Go on from the checkpoint in the folder, if there is one
     #[arg(long)]
     resume: bool,
+    /// Where the nets run: cpu, or cuda in a build with the feature cuda
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Backend,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -244,6 +248,7 @@ impl CommonArgs {
         options.max_minutes = self.minutes;
         options.from = self.from;
         options.resume = self.resume;
+        options.device = self.device;
         options.threads = self.threads;
         self.lr.map_or(Ok(()), |rate| options.set_learning_rate(rate))
     }

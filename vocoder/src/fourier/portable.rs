@@ -3,13 +3,15 @@
 //! The inverse transform is a product with the matrix of its cosines and sines, and overlap-add a sum of shifted hops:
 //! all operations whose gradients candle has right. n_fft must be a multiple of hop_length here.
 
+use std::collections::BTreeMap;
 use std::f64::consts::{PI, TAU};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Result, Tensor, bail};
 use realfft::num_complex::Complex32;
 
 use super::Excitation;
-use super::synthesis::LOG_GAIN_LIMIT;
+use super::synthesis::{LOG_GAIN_LIMIT, LOG_NOISE_FLOOR};
 use crate::stft::WindowedFft;
 
 /// As `Synthesiser::forward`.
@@ -22,7 +24,7 @@ pub(crate) fn synthesise(
     let (device, bins) = (head.device(), fft.bins());
     let gain = head.narrow(2, 0, bins)?.minimum(LOG_GAIN_LIMIT as f64)?.exp()?;
     let phase = (head.narrow(2, bins, bins)?.tanh()? * PI)?;
-    let noise_gain = head.narrow(2, 2 * bins, bins)?.minimum(LOG_GAIN_LIMIT as f64)?.exp()?;
+    let noise_gain = head.narrow(2, 2 * bins, bins)?.clamp(LOG_NOISE_FLOOR, LOG_GAIN_LIMIT)?.exp()?;
     let part = |values: &[Complex32], take: fn(&Complex32) -> f32| -> Result<Tensor> {
         let values: Vec<f32> = values.iter().map(take).collect();
         Tensor::from_vec(values, (excitation.batch, excitation.mel_frames, bins), device)
@@ -48,8 +50,22 @@ pub(crate) fn synthesise(
     pcm.broadcast_div(&envelope)
 }
 
-/// (2 bins, n_fft): real parts then imaginary parts of a spectrum to windowed pcm samples.
+/// [`inverse_matrix_of`], kept for the next block.
 fn inverse_matrix(fft: &WindowedFft, device: &Device) -> Result<Tensor> {
+    static KEPT: Mutex<BTreeMap<usize, Tensor>> = Mutex::new(BTreeMap::new());
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    match kept.get(&fft.n_fft) {
+        Some(matrix) if matrix.device().same_device(device) => Ok(matrix.clone()),
+        _ => {
+            let matrix = inverse_matrix_of(fft, device)?;
+            kept.insert(fft.n_fft, matrix.clone());
+            Ok(matrix)
+        }
+    }
+}
+
+/// (2 bins, n_fft): real parts then imaginary parts of a spectrum to windowed pcm samples.
+fn inverse_matrix_of(fft: &WindowedFft, device: &Device) -> Result<Tensor> {
     let (bins, n_fft) = (fft.bins(), fft.n_fft);
     let mut matrix = Vec::with_capacity(2 * bins * n_fft);
     for row in 0..2 * bins {

@@ -14,6 +14,7 @@ use std::f32::consts::PI;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use paravox_models::ops::has_kernels;
 use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
@@ -22,6 +23,9 @@ use crate::stft::{Scratch, WindowedFft, overlap_add};
 
 /// Log-gains are cut here: far above what speech needs, and far from overflow.
 pub(crate) const LOG_GAIN_LIMIT: f32 = 9.0;
+/// No noise is softer: white noise of this gain lies at -95 dB of full scale, where rounding to 16 bits puts that of
+/// recordings. Speech between digital zeros sounds cut out.
+pub(crate) const LOG_NOISE_FLOOR: f32 = -7.5;
 
 /// The inverse short-time Fourier transform of one geometry.
 #[derive(Clone)]
@@ -44,7 +48,7 @@ impl Synthesiser {
         if (b, t) != (batch, mel_frames) || ![3 * bins, 5 * bins].contains(&width) {
             bail!("head output {:?} does not fit the excitation ({b}, {t}, 3 or 5 x {bins})", head.dims());
         }
-        if head.device().is_cpu() {
+        if has_kernels(head) {
             head.contiguous()?.apply_op1(SynthesisOp { synthesiser: self.clone(), excitation })
         } else {
             super::portable::synthesise(head, &excitation, &self.fft, self.hop_length)
@@ -130,7 +134,7 @@ impl CustomOp1 for SynthesisOp {
             let ([pulse, noise], [gain, phase, noise_gain, free_gain, free_phase]) = self.parts(head, index);
             for (bin, out) in spectrum.iter_mut().enumerate() {
                 *out = polar(gain[bin], PI * phase[bin].tanh()) * pulse[bin]
-                    + noise[bin] * noise_gain[bin].min(LOG_GAIN_LIMIT).exp();
+                    + noise[bin] * noise_gain[bin].clamp(LOG_NOISE_FLOOR, LOG_GAIN_LIMIT).exp();
             }
             for (out, (gain, phase)) in spectrum.iter_mut().zip(free_gain.iter().zip(free_phase)) {
                 *out += polar(*gain, *phase);
@@ -174,7 +178,7 @@ impl CustomOp1 for SynthesisOp {
                         grad_gain[bin] = g.re * h.re + g.im * h.im;
                     }
                     grad_phase[bin] = (g.im * h.re - g.re * h.im) * PI * (1.0 - tanh * tanh);
-                    if noise_gain[bin] < LOG_GAIN_LIMIT {
+                    if (LOG_NOISE_FLOOR..LOG_GAIN_LIMIT).contains(&noise_gain[bin]) {
                         grad_noise_gain[bin] = (g.re * noise[bin].re + g.im * noise[bin].im) * noise_gain[bin].exp();
                     }
                 }

@@ -17,6 +17,8 @@ use crate::vocoder::{Vocoder, VocoderStream};
 /// The default vocoder: a [`FourierNet`] with fixed weights.
 pub struct FourierVocoder {
     net: FourierNet,
+    /// Where the net runs.
+    device: Device,
 }
 
 impl FourierVocoder {
@@ -27,8 +29,9 @@ impl FourierVocoder {
     /// fit it.
     pub fn new(config: &FourierConfig, vb: VarBuilder) -> Result<Self> {
         config.check()?;
+        let device = vb.device().clone();
         let net = FourierNet::new(config, vb).map_err(|error| VocoderError::Checkpoint(error.to_string()))?;
-        Ok(Self { net })
+        Ok(Self { net, device })
     }
 
     /// Sizes.
@@ -59,8 +62,8 @@ impl BlockSynthesis for FourierVocoder {
         let read = known.around(&block, self.context());
 
         let input = known.features(&read);
-        let mel = Tensor::from_vec(input.mel, (1, read.len(), input.n_mels), &Device::Cpu)?;
-        let f0_hz = Tensor::from_slice(&input.f0_hz, (1, read.len()), &Device::Cpu)?;
+        let mel = Tensor::from_vec(input.mel, (1, read.len(), input.n_mels), &self.device)?;
+        let f0_hz = Tensor::from_slice(&input.f0_hz, (1, read.len()), &self.device)?;
         let hidden = self.net.hidden(&mel, &f0_hz)?.narrow(1, heard.start - read.start, heard.len())?;
         let head = self.net.head(&hidden)?;
 
