@@ -1,4 +1,4 @@
-//! Training of the nets on prepared corpora, in Rust from the first step to the shipped weights.
+//! Training of the nets on prepared corpora.
 //!
 //! | module | role |
 //! |---|---|
@@ -48,6 +48,7 @@ pub use lips::{LipsOptions, train_lips};
 pub use lips_reference::{LipsReferenceOptions, train_lips_reference};
 pub use liven::{LivenOptions, liven};
 pub use options::TrainOptions;
+pub use predicted_mel::export_mel;
 pub use reader::{ReaderOptions, train_reader};
 pub use run::TrainReport;
 pub use schedule::Schedule;

@@ -3,18 +3,51 @@
 //! Predicted mel is smoother than true mel. A vocoder that has only seen true mel takes the smoothness for a property of
 //! the sound; one that has seen predicted mel beside the true recording learns to put back what is missing.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
 use paravox_models::model::VoiceModel;
 
+use super::TrainError;
 use super::symbols::{GridBatch, SymbolBatch};
-use crate::data::SpeechDataset;
+use crate::data::{SpeechDataset, Split};
 use crate::metrics::voice::load_voice;
+use crate::sink::output::replace;
 use crate::timeline::{HOP_LENGTH, Timeline};
+
+/// Writes the mel that a voice predicts for every sentence of a corpus that has durations, for trainers elsewhere: a
+/// safetensors file that gives for each `ID` the mel, `ID.mel` (T, n_mels) in f16, the recording's `ID.f0` (T) in hertz, and
+/// `ID.valid`, 1 for a sentence of the validation split. Gives the number of sentences.
+///
+/// # Errors
+/// [`TrainError`]: a corpus or a voice that cannot be read, no sentence with durations, a file that cannot be written.
+pub fn export_mel(data: &Path, voice: &Path, out: &Path) -> super::Result<usize> {
+    let dataset = SpeechDataset::open(data)?;
+    let voice = PredictedMel::load(voice, &Device::Cpu)?;
+    let valid = dataset.split(Split::Valid);
+    let mut tensors = BTreeMap::new();
+    let mut sentences = 0;
+    for i in (0..dataset.len()).filter(|&i| dataset.meta(i).durations.is_some()) {
+        let meta = dataset.meta(i);
+        let all = 0..meta.mel_frames;
+        let mel = voice.windows(&dataset, &[(i, all.clone())])?.squeeze(0)?;
+        let f0_hz = Tensor::new(dataset.f0_hz(i, all).as_slice(), &Device::Cpu)?;
+        tensors.insert(format!("{}.mel", meta.id), mel.to_dtype(DType::F16)?);
+        tensors.insert(format!("{}.f0", meta.id), f0_hz);
+        tensors.insert(format!("{}.valid", meta.id), Tensor::new(&[u8::from(valid.contains(&i))], &Device::Cpu)?);
+        sentences += 1;
+    }
+    if sentences == 0 {
+        return Err(TrainError::Data(format!("{}: no sentence with durations", data.display())));
+    }
+    let bytes = safetensors::serialize(&tensors, None).map_err(candle_core::Error::wrap)?;
+    replace(out, &bytes).map_err(|error| TrainError::write(out, error))?;
+    Ok(sentences)
+}
 
 /// A trained voice that predicts mel for sentences whose durations are known.
 pub(crate) struct PredictedMel {

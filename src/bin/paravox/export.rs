@@ -1,8 +1,9 @@
-//! `paravox export`: trainings into the weights files of a package.
+//! `paravox export`: trainings into the weights files of a package, and what trainers elsewhere need.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use paravox::train::export_mel;
 use paravox::voice::{Nets, export, seal};
 
 /// What to export.
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "Examples:
   paravox export voice runs/voice -o models/weights/voices-us.safetensors
   paravox export vocoder runs/vocoder -o models/weights/vocoder-heart.safetensors
   paravox export lips runs/lips -o models/weights/lips-grid.safetensors
+  paravox export mel data/speech --voice heart -o mel.safetensors
   paravox export manifest models/weights";
 
 #[derive(Subcommand)]
@@ -31,6 +33,8 @@ enum What {
     Aligner(NetsArgs),
     /// What finds the mouth's landmarks
     Landmarks(NetsArgs),
+    /// The mel that a voice predicts for a corpus, for a vocoder that is trained elsewhere (models/training)
+    Mel(MelArgs),
     /// Write the hashes of a package's files into its manifest.json
     Manifest(ManifestArgs),
 }
@@ -39,6 +43,18 @@ enum What {
 struct NetsArgs {
     /// Folder of the training
     training: PathBuf,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.safetensors")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct MelArgs {
+    /// Folder that `paravox prepare speech` wrote, with durations
+    data: PathBuf,
+    /// A training's folder, a weights file or the name of a shipped voice
+    #[arg(long, value_name = "VOICE")]
+    voice: PathBuf,
     /// The file to write
     #[arg(short, long, value_name = "FILE.safetensors")]
     out: PathBuf,
@@ -57,6 +73,7 @@ pub(crate) fn run(args: Export) -> anyhow::Result<()> {
         What::Lips(args) => export(Nets::Lips, &args.training, &args.out)?,
         What::Aligner(args) => export(Nets::Aligner, &args.training, &args.out)?,
         What::Landmarks(args) => export(Nets::Landmarks, &args.training, &args.out)?,
+        What::Mel(args) => eprintln!("{} sentences stored", export_mel(&args.data, &args.voice, &args.out)?),
         What::Manifest(args) => seal(&args.package)?,
     }
     Ok(())
