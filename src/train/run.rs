@@ -18,10 +18,11 @@ use super::start::Start;
 
 /// First steps that say nothing of the speed: a GPU's kernels are compiled, memory is asked for.
 const SLOW_STEPS: u64 = 5;
-/// Steps after these whose speed plans a training of so many minutes for the first time; it is planned anew after these
-/// seconds, and then after twice as many each time, up to the most.
+/// Steps after these, and share of the time, whose speed plans a training of so many minutes for the first time; it is
+/// planned anew after these seconds, and then after twice as many each time, up to the most.
 const SPEED_STEPS: u64 = 20;
-const PLAN_SECONDS: f64 = 4.0;
+const SPEED_SHARE: f64 = 0.02;
+const PLAN_SECONDS: f64 = 0.5;
 const MOST_PLAN_SECONDS: f64 = 60.0;
 /// Steps in a row without a finite gradient that end a training.
 const DIVERGED_STEPS: u64 = 50;
@@ -306,7 +307,7 @@ impl<'a, T: Trainer> Loop<'a, T> {
         let (from, since) = self.speed_from;
         let (done, elapsed) = (self.progress.step - from, since.elapsed().as_secs_f64());
         let due = match self.plan_seconds {
-            None => done >= SPEED_STEPS,
+            None => done >= SPEED_STEPS && elapsed >= SPEED_SHARE * minutes * 60.0,
             Some(seconds) => elapsed >= seconds && done > 0,
         };
         if !due {
