@@ -19,7 +19,7 @@ use super::start::Start;
 /// First steps that say nothing of the speed: a GPU's kernels are compiled, memory is asked for.
 const SLOW_STEPS: u64 = 5;
 /// Steps after these, and share of the time, whose speed plans a training of so many minutes for the first time; it is
-/// planned anew after these seconds, and then after twice as many each time, up to the most.
+/// planned anew after these seconds, and then after twice as many each time, up to the most and to a quarter of what is left.
 const SPEED_STEPS: u64 = 20;
 const SPEED_SHARE: f64 = 0.02;
 const PLAN_SECONDS: f64 = 0.5;
@@ -298,7 +298,7 @@ impl<'a, T: Trainer> Loop<'a, T> {
     }
 
     /// Fits the number of steps to the minutes: at first after [`SPEED_STEPS`], then whenever the speed has changed by
-    /// more than a twentieth, as other work comes and goes.
+    /// more than a fiftieth, as other work comes and goes.
     fn plan(&mut self) {
         let Some(minutes) = self.options.max_minutes else { return };
         if self.progress.step == self.first_step + SLOW_STEPS {
@@ -313,14 +313,14 @@ impl<'a, T: Trainer> Loop<'a, T> {
         if !due {
             return;
         }
-        self.plan_seconds =
-            Some(self.plan_seconds.map_or(PLAN_SECONDS, |seconds| (2.0 * seconds).min(MOST_PLAN_SECONDS)));
         self.speed_from = (self.progress.step, Instant::now());
         let seconds_per_step = elapsed / done as f64;
         let left = (minutes * 60.0 - self.seconds()).max(0.0);
+        let longer = self.plan_seconds.map_or(PLAN_SECONDS, |seconds| (2.0 * seconds).min(MOST_PLAN_SECONDS));
+        self.plan_seconds = Some(longer.min(0.25 * left));
         let steps = self.progress.step + (left / seconds_per_step) as u64;
         let steps = steps.min(self.options.steps).max(self.progress.step);
-        if steps.abs_diff(self.progress.steps) * 20 > self.progress.steps || left == 0.0 {
+        if steps.abs_diff(self.progress.steps) * 50 > self.progress.steps || left == 0.0 {
             self.progress.steps = steps;
         }
     }
