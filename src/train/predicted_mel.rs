@@ -89,3 +89,42 @@ impl PredictedMel {
         Tensor::stack(&rows.collect::<Result<Vec<_>>>()?, 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::SpeechItem;
+    use crate::data::speech::{SpeechGeometry, SpeechWriter};
+    use crate::text::{Phoneme, SentenceKind, Symbol};
+
+    #[test]
+    fn mel_is_exported_for_the_sentences_whose_times_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let [data, out] = ["data", "mel.safetensors"].map(|name| folder.path().join(name));
+        let mut writer = SpeechWriter::open(&data, SpeechGeometry::default(), false).unwrap();
+        for (id, durations) in [("known", Some(vec![10, 30])), ("unknown", None)] {
+            let item = SpeechItem {
+                id: id.into(),
+                text: String::new(),
+                symbols: vec![Symbol::pause(Phoneme::Silence, SentenceKind::Statement); 2],
+                durations,
+                mel: vec![-4.0; 40 * 80],
+                f0_hz: vec![200.5; 40],
+                pcm: vec![0; 40 * 300],
+                voice: 0,
+                split: Split::Valid,
+            };
+            writer.push(&item).unwrap();
+        }
+        writer.finish().unwrap();
+        assert_eq!(export_mel(&data, Path::new("heart"), &out).unwrap(), 1);
+        let tensors = candle_core::safetensors::load(&out, &Device::Cpu).unwrap();
+        assert_eq!(tensors.len(), 3);
+        assert_eq!((tensors["known.mel"].dims(), tensors["known.mel"].dtype()), (&[40, 80][..], DType::F16));
+        assert_eq!(tensors["known.f0"].to_vec1::<f32>().unwrap(), [200.5; 40]);
+        assert_eq!(tensors["known.valid"].to_vec1::<u8>().unwrap(), [1]);
+        // What a voice says in a silence is quiet.
+        let mel = tensors["known.mel"].to_dtype(DType::F32).unwrap();
+        assert!(mel.mean_all().unwrap().to_scalar::<f32>().unwrap() < -9.0);
+    }
+}
