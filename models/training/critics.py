@@ -15,7 +15,19 @@ from fourier import SAMPLE_RATE, hann
 SLOPE = 0.1
 
 
-class PeriodCritic(nn.Module):
+class Critic(nn.Module):
+    """A stack of convolutions, `layers`, and one more, `last`, that makes scores."""
+
+    def judge(self, x):
+        """Scores, and the features before them."""
+        features = []
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), SLOPE)
+            features.append(x)
+        return self.last(x), features
+
+
+class PeriodCritic(Critic):
     def __init__(self, period, channels=(1, 32, 128, 256, 512, 512)):
         super().__init__()
         self.period = period
@@ -26,14 +38,10 @@ class PeriodCritic(nn.Module):
     def forward(self, pcm):
         x = F.pad(pcm[:, None], (0, -pcm.shape[1] % self.period), mode="reflect")
         x = x.view(len(pcm), 1, -1, self.period).to(memory_format=torch.channels_last)
-        features = []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), SLOPE)
-            features.append(x)
-        return self.last(x), features
+        return self.judge(x)
 
 
-class SpectrumCritic(nn.Module):
+class SpectrumCritic(Critic):
     def __init__(self, n_fft, hop, channels=32):
         super().__init__()
         self.n_fft, self.hop = n_fft, hop
@@ -51,11 +59,7 @@ class SpectrumCritic(nn.Module):
             x = torch.view_as_real(spectra) / math.sqrt(self.n_fft) * 4
             x = x * (x.square().sum(-1, keepdim=True) + 1e-5) ** -0.35
             x = x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-        features = []
-        for layer in self.layers:
-            x = F.leaky_relu(layer(x), SLOPE)
-            features.append(x)
-        return self.last(x), features
+        return self.judge(x)
 
 
 class Critics(nn.Module):

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Figure;
 use crate::align::Aligner;
-use crate::data::{DataError, video};
+use crate::data::video;
 use crate::text::{FrontEnd, FrontEndOptions, Utterance};
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE};
 use crate::train::{Result, TrainError};
@@ -65,15 +65,14 @@ struct Clip {
 /// # Errors
 /// [`TrainError::Data`] for a corpus or an aligner that cannot be read.
 pub fn eval_align(options: &EvalAlignOptions) -> Result<AlignReport> {
-    let data = |error: DataError| TrainError::Data(error.to_string());
-    let aligner = Aligner::open(&options.aligner).map_err(data)?;
+    let aligner = Aligner::open(&options.aligner)?;
     let front_end = FrontEnd::new(FrontEndOptions::default()).map_err(|error| TrainError::Data(error.to_string()))?;
     let extractor = MelExtractor::new(MelConfig::default()).expect("the default geometry is sound");
     let clips = clips(&options.corpus, options.max_clips)?;
     let errors = clips.par_iter().map(|clip| {
         let folder = options.corpus.join(&clip.speaker);
         let truth = word_starts(&folder.join(format!("{}.align", clip.name)))?;
-        let pcm = video::sound(&folder.join(format!("{}.mp4", clip.name)), SAMPLE_RATE).map_err(data)?;
+        let pcm = video::sound(&folder.join(format!("{}.mp4", clip.name)), SAMPLE_RATE)?;
         let refuse = |why: String| TrainError::Data(format!("clip {}/{}: {why}", clip.speaker, clip.name));
         let utterance = front_end.analyse(&clip.text).map_err(|error| refuse(error.to_string()))?;
         let found = aligned_starts(&aligner, &extractor.extract(&pcm), &utterance).map_err(refuse)?;

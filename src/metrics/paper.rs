@@ -2,8 +2,9 @@
 //! (Table 1), their latency (Table 3), what each loss does (Table 4), parameters (Table 5), and latency against length
 //! (Figure 4).
 //!
-//! Latency is the time from symbols and an identity image to the crops of all video frames, on the CPU unless asked for otherwise, after one clip to
-//! warm up. The systems take turns, clip by clip, in one run, so that what else the machine does hits all alike.
+//! Latency is the time from symbols and an identity image to the crops of all video frames, on the CPU unless asked for
+//! otherwise, after one clip to warm up. The systems take turns, clip by clip, in one run, so that what else the machine does
+//! hits all alike.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -179,7 +180,8 @@ impl System {
 /// Compares lips with the autoregressive systems and with lips trained on other losses.
 ///
 /// # Errors
-/// [`TrainError`](crate::train::TrainError): files that cannot be read or do not fit together, no such clip, or lips that predict no durations.
+/// [`TrainError`](crate::train::TrainError): files that cannot be read or do not fit together, no such clip, or lips that
+/// predict no durations.
 pub fn eval_paper(options: &EvalPaperOptions) -> Result<PaperReport> {
     let dataset = LipsDataset::open(&options.data)?;
     let clips = test_clips(&dataset, &options.data, &options.speakers, options.max_clips)?;

@@ -106,8 +106,7 @@ pub(crate) fn measure(reader: &Reader, dataset: &LipsDataset, clips: &[usize]) -
 /// # Errors
 /// [`TrainError`]: files that cannot be read or written or do not fit together, and a clip that is too short for its text.
 pub fn align_lips(data: &Path, reader: &Path, out: &Path) -> Result<usize> {
-    let refuse = |error: crate::data::DataError| TrainError::Data(error.to_string());
-    let dataset = LipsDataset::open(data).map_err(refuse)?;
+    let dataset = LipsDataset::open(data)?;
     let reader = Reader::open(reader)?;
     let times = |i: usize| {
         let meta = dataset.meta(i);
@@ -116,6 +115,6 @@ pub fn align_lips(data: &Path, reader: &Path, out: &Path) -> Result<usize> {
             .ok_or_else(|| TrainError::Data(format!("{}/{} is too short for its text", meta.speaker, meta.clip)))
     };
     let times = (0..dataset.len()).map(times).collect::<Result<Vec<_>>>()?;
-    crate::data::lips::retime(data, out, times).map_err(refuse)?;
+    crate::data::lips::retime(data, out, times)?;
     Ok(dataset.len())
 }

@@ -3,8 +3,7 @@
 //!
 //! On the CPU a step is one pass over each parameter with its two moments beside it (candle's tensor ops would make
 //! about ten passes and as many allocations); on other devices the same formula runs in tensor ops, see
-//! [`super::device_adamw`]. Sums are taken in
-//! fixed pieces, so that the result does not depend on the number of threads.
+//! [`super::device_adamw`]. Sums are taken in fixed pieces, so that the result does not depend on the number of threads.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -28,7 +28,6 @@ use crate::timeline::{HOP_LENGTH, Timeline};
 pub fn export_mel(data: &Path, voice: &Path, out: &Path) -> super::Result<usize> {
     let dataset = SpeechDataset::open(data)?;
     let voice = PredictedMel::load(voice, &Device::Cpu)?;
-    let valid = dataset.split(Split::Valid);
     let mut tensors = BTreeMap::new();
     let mut sentences = 0;
     for i in (0..dataset.len()).filter(|&i| dataset.meta(i).durations.is_some()) {
@@ -38,7 +37,8 @@ pub fn export_mel(data: &Path, voice: &Path, out: &Path) -> super::Result<usize>
         let f0_hz = Tensor::new(dataset.f0_hz(i, all).as_slice(), &Device::Cpu)?;
         tensors.insert(format!("{}.mel", meta.id), mel.to_dtype(DType::F16)?);
         tensors.insert(format!("{}.f0", meta.id), f0_hz);
-        tensors.insert(format!("{}.valid", meta.id), Tensor::new(&[u8::from(valid.contains(&i))], &Device::Cpu)?);
+        let valid = u8::from(meta.split == Split::Valid);
+        tensors.insert(format!("{}.valid", meta.id), Tensor::new(&[valid], &Device::Cpu)?);
         sentences += 1;
     }
     if sentences == 0 {

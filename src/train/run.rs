@@ -19,7 +19,7 @@ use super::start::Start;
 /// First steps that say nothing of the speed: a GPU's kernels are compiled, memory is asked for.
 const SLOW_STEPS: u64 = 5;
 /// Steps after these, and share of the time, whose speed plans a training of so many minutes for the first time; it is
-/// planned anew after these seconds, and then after twice as many each time, up to the most and to a quarter of what is left.
+/// planned anew after these seconds, then after twice as many each time, up to the most and to a quarter of what is left.
 const SPEED_STEPS: u64 = 20;
 const SPEED_SHARE: f64 = 0.02;
 const PLAN_SECONDS: f64 = 0.5;
