@@ -36,11 +36,12 @@ def _branches(job):
     # The teacher's frames lie between the mel frames.
     middle = lambda x: 0.5 * (x + np.concatenate([x[:, 1:], x[:, -1:]], 1)).T
     gains = np.stack([middle(noise), middle(free)], 1).clip(-12, 9).astype(np.float16)
-    f = np.pad(np.maximum(f0.astype(np.float64), 40), 1, mode="edge")
+    # The teacher's running F0: between its frames a line, and never below 40 Hz.
+    f = np.pad(f0.astype(np.float64), 1, mode="edge")
     at = ((np.arange(HOP) + 0.5) / HOP - 0.5) % 1.0
     first = f[:-2, None] * (1 - at[: HOP // 2]) + f[1:-1, None] * at[: HOP // 2]
     second = f[1:-1, None] * (1 - at[HOP // 2 :]) + f[2:, None] * at[HOP // 2 :]
-    turns = np.cumsum(np.concatenate([first, second], 1)) / 24000
+    turns = np.cumsum(np.maximum(np.concatenate([first, second], 1), 40)) / 24000
     i16 = lambda x: np.round(x * 32768).clip(-32768, 32767).astype(np.int16)
     whole = i16(harmonics + hiss + rest)
     return whole, i16(harmonics), i16(rest), gains, 2 * np.pi * (turns[HOP // 2 :: HOP] % 1.0)
