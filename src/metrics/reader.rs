@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Figure, Mean};
 use crate::data::{LipsDataset, Split};
-use crate::reader::{Errors, Reader};
+use crate::reader::{Errors, Reader, spread_evenly};
 use crate::train::lips_corpus::choose;
 use crate::train::{Result, TrainError};
 
@@ -100,18 +100,21 @@ pub(crate) fn measure(reader: &Reader, dataset: &LipsDataset, clips: &[usize]) -
     })
 }
 
-/// Writes a corpus like the one in `data` whose symbols have the times that a reader finds in the films alone: it shares
-/// the films themselves. Returns how many clips it has.
+/// Writes a corpus like the one in `data` whose symbols have the times that a reader finds in the films alone or, without
+/// one, times to start a reader from: spread evenly over the time in which the lips move. It shares the films themselves.
+/// Returns how many clips it has.
 ///
 /// # Errors
 /// [`TrainError`]: files that cannot be read or written or do not fit together, and a clip that is too short for its text.
-pub fn align_lips(data: &Path, reader: &Path, out: &Path) -> Result<usize> {
+pub fn align_lips(data: &Path, reader: Option<&Path>, out: &Path) -> Result<usize> {
     let dataset = LipsDataset::open(data)?;
-    let reader = Reader::open(reader)?;
+    let reader = reader.map(Reader::open).transpose()?;
     let times = |i: usize| {
-        let meta = dataset.meta(i);
-        let seen = reader.look(dataset.pixels(i))?;
-        seen.times(&meta.symbols, f64::from(meta.fps))
+        let (meta, film) = (dataset.meta(i), dataset.pixels(i));
+        let Some(reader) = &reader else { return Ok(spread_evenly(film, &meta.symbols, f64::from(meta.fps))) };
+        reader
+            .look(film)?
+            .times(&meta.symbols, f64::from(meta.fps))
             .ok_or_else(|| TrainError::Data(format!("{}/{} is too short for its text", meta.speaker, meta.clip)))
     };
     let times = (0..dataset.len()).map(times).collect::<Result<Vec<_>>>()?;

@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `view` | what the net sees of a crop |
 //! | `times` | the monotonic search for the times of known symbols |
+//! | `evenly` | times to start from, where nobody can read yet |
 //! | `edits` | what was read against what was said |
 
 mod edits;
+mod evenly;
 mod times;
 pub(crate) mod view;
 
@@ -131,6 +133,12 @@ impl Seen {
         });
         Some(std::iter::once(0.0).chain(ends).collect())
     }
+}
+
+/// Times of the edges of `symbols` in a film of whole crops, at least one, that no reader has looked at: spread evenly over
+/// the time in which the lips move.
+pub(crate) fn spread_evenly(crops: &[u8], symbols: &[Symbol], fps: f64) -> Vec<f32> {
+    evenly::times(crops, symbols, fps)
 }
 
 /// Refuses a configuration that this program's phonemes do not fit.

@@ -21,6 +21,7 @@ pub(crate) mod checkpoint;
 mod composed;
 mod device_adamw;
 mod error;
+mod kept_voices;
 mod landmarks;
 mod lips;
 pub(crate) mod lips_corpus;

@@ -1,4 +1,5 @@
-//! Training of the lip reader: the phonemes of films, from films whose text is known. Times are not used.
+//! Training of the lip reader: the phonemes of films, from films whose text is known. Times are not used, unless asked for:
+//! then the reader learns what each step shows, from times that may be rough or another reader's.
 //!
 //! There is little film of each speaker, so it is shown in many ways: mirrored, moved, with video frames lost, repeated and
 //! held. Brightness and contrast need no variants, as views are normalised.
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use paravox_models::config;
 use paravox_models::lip_reader::{LipReader, LipReaderConfig, VIEW_HEIGHT, VIEW_WIDTH};
-use paravox_models::losses::{CtcTarget, ctc};
+use paravox_models::losses::{self, CtcTarget, ctc};
 use paravox_models::mode::{DropoutRng, Mode};
 use paravox_models::params::Params;
 use rand::Rng;
@@ -19,6 +20,8 @@ use super::error::{Result, TrainError};
 use super::lips_corpus::{check_speakers, choose, spread};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
+use crate::align::class_of;
+use crate::data::lips::LipsMeta;
 use crate::data::{LipsDataset, Split};
 use crate::metrics::reader::measure;
 use crate::reader::view::{Look, VIEW_PIXELS, views};
@@ -43,12 +46,14 @@ pub struct ReaderOptions {
     pub common: TrainOptions,
     /// Speakers to train on; empty: all.
     pub speakers: Vec<String>,
+    /// Whether it learns the phoneme of every step from the corpus's times instead of the order of the phonemes alone.
+    pub frame_wise: bool,
 }
 
 impl Default for ReaderOptions {
     fn default() -> Self {
         let common = TrainOptions { clip_norm: 5.0, ..TrainOptions::recipe("reader-light", 8, 2e-3) };
-        Self { common, speakers: Vec::new() }
+        Self { common, speakers: Vec::new(), frame_wise: false }
     }
 }
 
@@ -63,7 +68,7 @@ pub fn train_reader(options: &ReaderOptions) -> Result<TrainReport> {
     let config: LipReaderConfig = run::config(common, ReaderTrainer::KIND, config::preset)?;
     reader::check(&config).map_err(TrainError::Options)?;
     let films = Arc::new(Films::open(&common.data, &options.speakers, config.steps)?);
-    let trainer = ReaderTrainer::new(config, common, films.clone())?;
+    let trainer = ReaderTrainer::new(config, options, films.clone())?;
     let (seed, batch) = (common.seed, common.batch);
     run::run(&trainer, common, move |step| Ok(films.batch(seed, step, batch)))
 }
@@ -96,7 +101,7 @@ impl Films {
 
     fn batch(&self, seed: u64, step: u64, n: usize) -> ReaderBatch {
         let mut rng = step_rng(seed, step);
-        let films: Vec<(Vec<f32>, CtcTarget)> = (0..n)
+        let films: Vec<(Vec<f32>, CtcTarget, Vec<u32>)> = (0..n)
             .map(|_| {
                 let i = self.train[rng.random_range(0..self.train.len())];
                 let target = target(&self.dataset.meta(i).symbols);
@@ -107,19 +112,35 @@ impl Films {
                 }
                 let shift = [rng.random_range(SHIFT), rng.random_range(SHIFT)];
                 let look = Look { mirrored: rng.random(), shift };
-                (views(self.dataset.pixels(i), order.into_iter(), look), target)
+                let classes = classes(self.dataset.meta(i), self.steps);
+                let classes = order.iter().flat_map(|k| &classes[k * self.steps..(k + 1) * self.steps]).copied();
+                let classes = classes.collect();
+                (views(self.dataset.pixels(i), order.into_iter(), look), target, classes)
             })
             .collect();
         let length = films.iter().map(|film| film.0.len() / VIEW_PIXELS).max().unwrap_or(0);
         let mut batch = ReaderBatch { length, ..ReaderBatch::default() };
-        for (mut views, target) in films {
+        for (mut views, target, mut classes) in films {
             batch.lengths.push(views.len() / VIEW_PIXELS);
             batch.targets.push(target);
+            classes.resize(length * self.steps, BLANK);
+            batch.classes.extend(classes);
             views.resize(length * VIEW_PIXELS, 0.0);
             batch.views.extend(views);
         }
         batch
     }
+}
+
+/// The class of each step of a film by the corpus's times.
+fn classes(meta: &LipsMeta, steps: usize) -> Vec<u32> {
+    let ends = &meta.boundaries_s[1..];
+    let class = |step: usize| {
+        let middle_s = (step as f32 + 0.5) / (steps as f32 * meta.fps);
+        let symbol = ends.partition_point(|&end| end <= middle_s).min(meta.symbols.len() - 1);
+        class_of(meta.symbols[symbol].phoneme) as u32
+    };
+    (0..meta.n_video_frames * steps).map(class).collect()
 }
 
 /// The video frames of a film in the order in which they are shown: some lost, some twice, a stretch held.
@@ -147,6 +168,8 @@ struct ReaderBatch {
     /// Video frames of each film.
     lengths: Vec<usize>,
     targets: Vec<CtcTarget>,
+    /// (B, T * steps): the classes of the steps.
+    classes: Vec<u32>,
 }
 
 struct ReaderTrainer {
@@ -155,14 +178,16 @@ struct ReaderTrainer {
     net: LipReader,
     device: Device,
     films: Arc<Films>,
+    frame_wise: bool,
 }
 
 impl ReaderTrainer {
-    fn new(config: LipReaderConfig, common: &TrainOptions, films: Arc<Films>) -> Result<Self> {
+    fn new(config: LipReaderConfig, options: &ReaderOptions, films: Arc<Films>) -> Result<Self> {
+        let common = &options.common;
         let device = common.device.open()?;
         let params = Params::new(common.seed, &device);
         let net = LipReader::new(&config, params.builder())?;
-        Ok(Self { config, params, net, device, films })
+        Ok(Self { config, params, net, device, films, frame_wise: options.frame_wise })
     }
 }
 
@@ -191,6 +216,12 @@ impl Trainer for ReaderTrainer {
         let rows = steps.iter().enumerate().flat_map(|(b, &own)| (0..own).map(move |t| (b * length * each + t) as u32));
         let rows = Tensor::from_iter(rows, &self.device)?;
         self.net.follow_prior(&reading.log_probabilities.detach().flatten(0, 1)?.index_select(&rows, 0)?)?;
+        if self.frame_wise {
+            let classes = Tensor::from_vec(batch.classes, (films, length * each), &self.device)?;
+            let mask = mask.repeat((each, 1, 1))?.permute((1, 2, 0))?.reshape((films, length * each))?;
+            let loss = losses::masked_cross_entropy(&reading.log_probabilities, &classes, &mask)?;
+            return Loss::weighted(&[("cross_entropy", 1.0, loss)]);
+        }
         let scores = self.net.scores(&reading.log_probabilities)?;
         Loss::weighted(&[("ctc", 1.0, ctc(&scores, &steps, &batch.targets, BLANK)?)])
     }
@@ -286,12 +317,14 @@ mod tests {
         corpus(folder.path(), 4);
         let config: LipReaderConfig = config::preset("reader-light").unwrap();
         let films = Arc::new(Films::open(folder.path(), &[], config.steps).unwrap());
-        let common = ReaderOptions::default().common;
-        let make = |device| {
-            let common = TrainOptions { device, ..common.clone() };
-            ReaderTrainer::new(config.clone(), &common, films.clone()).unwrap()
-        };
-        composed::check(make, |trainer| trainer.films.batch(1, 0, 3));
+        for frame_wise in [false, true] {
+            let make = |device| {
+                let common = TrainOptions { device, ..ReaderOptions::default().common };
+                let options = ReaderOptions { common, frame_wise, ..ReaderOptions::default() };
+                ReaderTrainer::new(config.clone(), &options, films.clone()).unwrap()
+            };
+            composed::check(make, |trainer| trainer.films.batch(1, 0, 3));
+        }
     }
 
     #[test]
@@ -310,7 +343,7 @@ mod tests {
         assert!(figure("phoneme_error_rate") < 0.1, "{report:?}");
         assert!(figure("phoneme_start_error") < 40.0, "{report:?}");
 
-        let clips = align_lips(&path("data"), &path("run"), &path("aligned")).unwrap();
+        let clips = align_lips(&path("data"), Some(&path("run")), &path("aligned")).unwrap();
         let (heard, seen) = (LipsDataset::open(path("data")).unwrap(), LipsDataset::open(path("aligned")).unwrap());
         assert_eq!((clips, seen.len()), (24, 24));
         let late = |i: usize| {

@@ -19,6 +19,7 @@ use rand::Rng;
 
 use super::batches::step_rng;
 use super::error::{Result, TrainError};
+use super::kept_voices::{KeptVoices, Said};
 use super::options::TrainOptions;
 use super::picture;
 use super::run::{self, Loss, TrainReport, Trainer};
@@ -42,11 +43,18 @@ pub struct VoiceOptions {
     pub mel_frames: usize,
     /// Leave the text encoder as it is, so that lips which read it go on reading it.
     pub freeze_encoder: bool,
+    /// Keep the voices of the nets to start from that the corpus lacks as they are.
+    pub keep_voices: bool,
 }
 
 impl Default for VoiceOptions {
     fn default() -> Self {
-        Self { common: TrainOptions::recipe("voice-light", 12, 2e-3), mel_frames: 200, freeze_encoder: false }
+        Self {
+            common: TrainOptions::recipe("voice-light", 12, 2e-3),
+            mel_frames: 200,
+            freeze_encoder: false,
+            keep_voices: false,
+        }
     }
 }
 
@@ -175,17 +183,23 @@ struct VoiceTrainer {
     device: Device,
     corpus: Arc<Corpus>,
     freeze_encoder: bool,
+    kept: Option<KeptVoices>,
 }
 
 impl VoiceTrainer {
     fn new(options: &VoiceOptions, corpus: Arc<Corpus>) -> Result<Self> {
-        let mut config: VoiceConfig = run::config(&options.common, Self::KIND, config::preset)?;
+        let common = &options.common;
+        let mut config: VoiceConfig = run::config(common, Self::KIND, config::preset)?;
         // A corpus with a further speaker makes a model of one voice more.
         config.n_voices = config.n_voices.max(corpus.dataset.n_voices());
-        let device = options.common.device.open()?;
-        let params = Params::new(options.common.seed, &device);
+        let device = common.device.open()?;
+        let params = Params::new(common.seed, &device);
         let model = VoiceModel::new(&config, params.builder())?;
-        Ok(Self { config, params, model, device, corpus, freeze_encoder: options.freeze_encoder })
+        let taught = || corpus.train.iter().map(|&i| corpus.dataset.meta(i).voice).collect();
+        let kept =
+            options.keep_voices.then(|| KeptVoices::new(common.from.as_deref(), &taught(), &device)).transpose()?;
+        let freeze_encoder = options.freeze_encoder;
+        Ok(Self { config, params, model, device, corpus, freeze_encoder, kept })
     }
 }
 
@@ -202,27 +216,36 @@ impl Trainer for VoiceTrainer {
         &self.config
     }
 
-    fn loss(&self, batch: VoiceBatch, dropout_seed: u64) -> candle_core::Result<Loss> {
+    fn loss(&self, mut batch: VoiceBatch, dropout_seed: u64) -> candle_core::Result<Loss> {
         let rng = DropoutRng::new(dropout_seed);
         let mode = Mode::Train(&rng);
         let device = &self.device;
         let (n, length) = (batch.voices.len(), batch.mask.len() / batch.voices.len());
         let (ids, symbol_mask) = batch.symbols.tensors(device)?;
         let (index, place) = batch.grid.tensors(device)?;
+        let kept = self.kept.as_ref().map(|kept| (kept, kept.take_rows(&mut batch.voices, dropout_seed)));
         let voice = Tensor::from_vec(batch.voices, n, device)?;
         let on_grid = |values: Vec<f32>| Tensor::from_vec(values, (n, length), device);
-        let (log_f0, voiced, mask) = (on_grid(batch.log_f0)?, on_grid(batch.voiced)?, on_grid(batch.mask)?);
-        let mel = Tensor::from_vec(batch.mel, (n, length, self.config.mel.n_mels), device)?;
+        let mask = on_grid(batch.mask)?;
+        let mut said = Said {
+            durations: batch.durations,
+            mel: Tensor::from_vec(batch.mel, (n, length, self.config.mel.n_mels), device)?,
+            log_f0: on_grid(batch.log_f0)?,
+            voiced: on_grid(batch.voiced)?,
+        };
+        if let Some((kept, rows)) = kept {
+            kept.say(rows, [&ids, &symbol_mask, &index, &place, &voice])?.replace(&mut said)?;
+        }
 
         let states = encode(&self.model.encoder, &ids, &symbol_mask, self.freeze_encoder, &mode)?;
         let log_durations = self.model.duration.forward(&states, &symbol_mask, Some(&voice), &mode)?;
         let out = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
         let mut parts = vec![
-            ("mel", 1.0, losses::masked_l1(&out.mel, &mel, &mask)?),
-            ("f0", 1.0, losses::masked_l1(&out.log_f0, &log_f0, &voiced)?),
-            ("voicing", 1.0, losses::voicing_cross_entropy(&out.voicing_logit, &voiced, &mask)?),
+            ("mel", 1.0, losses::masked_l1(&out.mel, &said.mel, &mask)?),
+            ("f0", 1.0, losses::masked_l1(&out.log_f0, &said.log_f0, &said.voiced)?),
+            ("voicing", 1.0, losses::voicing_cross_entropy(&out.voicing_logit, &said.voiced, &mask)?),
         ];
-        parts.extend(duration_losses(&log_durations, batch.durations, &symbol_mask)?);
+        parts.extend(duration_losses(&log_durations, said.durations, &symbol_mask)?);
         Loss::weighted(&parts)
     }
 

@@ -22,6 +22,7 @@ enum What {
 const LIPS_EXAMPLES: &str = "Examples:
   paravox align lips data/lips --reader runs/reader -o data/lips-silent
   paravox train lips data/lips-silent -o runs/lips-silent --voice runs/voice
+  paravox align lips data/lips -o data/lips-even     times to start a reader from: train reader --frame-wise
 
 The new corpus shares the films with the old one: it takes hardly any space.";
 
@@ -29,9 +30,9 @@ The new corpus shares the films with the old one: it takes hardly any space.";
 struct LipsArgs {
     /// Folder that `paravox prepare lips` wrote
     data: PathBuf,
-    /// Folder of `paravox train reader`
+    /// Folder of `paravox train reader` [default: none, symbols are spread evenly over the time in which the lips move]
     #[arg(long, value_name = "FOLDER")]
-    reader: PathBuf,
+    reader: Option<PathBuf>,
     /// Folder of the corpus to write
     #[arg(short, long, value_name = "FOLDER")]
     out: PathBuf,
@@ -39,7 +40,7 @@ struct LipsArgs {
 
 pub(crate) fn run(args: Align) -> anyhow::Result<()> {
     let What::Lips(LipsArgs { data, reader, out }) = args.what;
-    let clips = align_lips(&data, &reader, &out)?;
+    let clips = align_lips(&data, reader.as_deref(), &out)?;
     eprintln!("{clips} clips aligned");
     Ok(())
 }

@@ -45,7 +45,12 @@ const LANDMARK_EXAMPLES: &str = "Examples:
 const READER_EXAMPLES: &str = "Examples:
   paravox train reader data/lips -o runs/reader --minutes 60
   paravox train reader data/lips -o runs/reader --minutes 60 --speakers s1
-  paravox eval reader data/lips runs/reader --speakers s1";
+  paravox eval reader data/lips runs/reader --speakers s1
+
+A reader that starts from nothing rarely finds out when what is said. It does from times that are about right:
+  paravox align lips data/lips -o data/lips-even
+  paravox train reader data/lips-even -o runs/even --frame-wise --minutes 20
+  paravox train reader data/lips -o runs/reader --from runs/even --minutes 40";
 
 const ALIGNER_EXAMPLES: &str = "Examples:
   paravox train aligner data/speech -o runs/aligner --minutes 10
@@ -92,6 +97,9 @@ struct VoiceArgs {
     /// Leave the text encoder of --from as it is, so that lips trained on it still fit
     #[arg(long, requires = "from")]
     freeze_encoder: bool,
+    /// Keep the voices of --from that the data lacks as they are
+    #[arg(long, requires = "from")]
+    keep_voices: bool,
 }
 
 #[derive(Args)]
@@ -128,6 +136,9 @@ struct ReaderArgs {
     /// Speakers to train on, parted by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     speakers: Vec<String>,
+    /// Learn the phoneme of every moment from the times in the data, instead of the order of the phonemes alone
+    #[arg(long)]
+    frame_wise: bool,
 }
 
 #[derive(Args)]
@@ -267,6 +278,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             let mut options = train::VoiceOptions::default();
             set(&mut options.mel_frames, args.mel_frames);
             options.freeze_encoder = args.freeze_encoder;
+            options.keep_voices = args.keep_voices;
             args.common.apply(&mut options.common)?;
             train::train_voice(&options)?
         }
@@ -293,6 +305,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
         What::Reader(args) => {
             let mut options = train::ReaderOptions::default();
             options.speakers = args.speakers;
+            options.frame_wise = args.frame_wise;
             args.common.apply(&mut options.common)?;
             train::train_reader(&options)?
         }
