@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::linear::Fixed;
 use super::{Conv1d, Conv1dConfig, LayerNorm, Linear, LinearConfig, apply_mask};
 use crate::mode::{Mode, dropout};
 use crate::ops;
@@ -48,6 +49,8 @@ pub struct ConvNextBlock {
     project: Linear,
     /// (channels)
     gate: Tensor,
+    /// `project` times `gate`.
+    gated: Fixed,
     dropout: f64,
 }
 
@@ -61,6 +64,7 @@ impl ConvNextBlock {
             expand: Linear::new(&LinearConfig::new(channels, inner), vb.pp("expand"))?,
             project: Linear::new(&LinearConfig::new(inner, channels), vb.pp("project"))?,
             gate: vb.get_with_hints(channels, "gate", Init::Const(FIRST_GATE))?,
+            gated: Fixed::default(),
             dropout: cfg.dropout,
         })
     }
@@ -73,11 +77,45 @@ impl ConvNextBlock {
     pub fn forward(&self, xs: &Tensor, mask: Option<&Tensor>, mode: &Mode) -> Result<Tensor> {
         let inner = self.norm.forward(&self.depthwise.forward(&apply_mask(xs, mask)?)?)?;
         let inner = ops::gelu(&self.expand.forward(&inner)?)?;
-        // The gate acts on the weights, not on the output: the same map, and its gradient is a sum over a matrix's rows
-        // instead of a strided sum over the whole batch.
+        let gated = match Fixed::serves(&inner, [Some(&self.project.weight), Some(&self.gate)]) {
+            true => self.gated.forward(&inner, || self.gated_projection())?,
+            false => {
+                let (weight, bias) = self.gated_projection()?;
+                ops::linear(&inner, &weight, bias.as_ref())?
+            }
+        };
+        xs + dropout(&gated, self.dropout, mode)?
+    }
+
+    /// The gate acts on the weights, not on the output: the same map, and its gradient is a sum over a matrix's rows instead
+    /// of a strided sum over the whole batch.
+    fn gated_projection(&self) -> Result<(Tensor, Option<Tensor>)> {
         let weight = self.project.weight.broadcast_mul(&self.gate.unsqueeze(1)?)?;
         let bias = self.project.bias.as_ref().map(|bias| bias * &self.gate).transpose()?;
-        let gated = ops::linear(&inner, &weight, bias.as_ref())?;
-        xs + dropout(&gated, self.dropout, mode)?
+        Ok((weight, bias))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::params::Params;
+
+    #[test]
+    fn with_fixed_weights_a_block_gives_the_same_bits() -> Result<()> {
+        let cfg = ConvNextConfig { blocks: 1, kernel: 5, factor: 3, dropout: 0.0 };
+        let params = Params::new(2, &Device::Cpu);
+        let learning = ConvNextBlock::new(24, &cfg, params.builder())?;
+        let values = params.vars().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect();
+        let fixed = ConvNextBlock::new(24, &cfg, VarBuilder::from_tensors(values, DType::F32, &Device::Cpu))?;
+        let xs = Tensor::arange(0f32, 2. * 9. * 24., &Device::Cpu)?.sin()?.reshape((2, 9, 24))?;
+        let of = |block: &ConvNextBlock| block.forward(&xs, None, &Mode::Eval)?.flatten_all()?.to_vec1::<f32>();
+        let expected = of(&learning)?;
+        // The second time with what the first one laid out.
+        assert_eq!((of(&fixed)?, of(&fixed.clone())?), (expected.clone(), expected));
+        assert!(fixed.gated.0.get().is_some() && learning.gated.0.get().is_none());
+        Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use candle_core::{Shape, Tensor, bail};
 
 use super::affine::{Kernel, apply};
-use super::cpu::{column_sums, has_kernels};
-use super::gemm::{Base, Mat, new_product};
+use super::cpu::{View, column_sums, has_kernels, tensor};
+use super::gemm::{Base, Mat, Packed, new_product};
 use super::{Result, portable};
 
 /// xs weight^T + bias.
@@ -22,6 +22,53 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         _ => bail!("linear: xs {:?} does not fit weight {:?}", xs.shape(), weight.shape()),
     }
     apply(Linear { inputs, outputs, dims }, xs, weight, bias)
+}
+
+/// An affine map whose weight does not change any more, laid out for its products once. What it gives is the same as
+/// [`linear`]'s, bit for bit, and has no gradient.
+pub struct FixedLinear {
+    weight: Packed,
+    bias: Option<Vec<f32>>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl FixedLinear {
+    /// `None` on devices without kernels of this crate.
+    ///
+    /// # Shapes
+    /// weight (O, I), bias (O)
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Option<Self>> {
+        if !has_kernels(weight) {
+            return Ok(None);
+        }
+        let (outputs, inputs) = weight.dims2()?;
+        if bias.is_some_and(|bias| bias.dims() != [outputs]) || inputs == 0 {
+            bail!("linear: bias {:?} does not fit weight {:?}", bias.map(Tensor::shape), weight.shape());
+        }
+        let bias = bias.map(|bias| bias.to_vec1()).transpose()?;
+        let weight = Packed::new(Mat::rows(&View::new(&weight.contiguous()?)?, inputs).t());
+        Ok(Some(Self { weight, bias, inputs, outputs }))
+    }
+
+    /// # Shapes
+    /// (..., I) -> (..., O)
+    pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        let mut dims = xs.dims().to_vec();
+        match dims.last_mut() {
+            Some(last) if *last == self.inputs => *last = self.outputs,
+            _ => bail!("linear: xs {:?} does not fit {} inputs", xs.shape(), self.inputs),
+        }
+        let xs = xs.contiguous()?;
+        let base = self.bias.as_deref().map_or(Base::Zero, Base::Row);
+        tensor(self.weight.product(Mat::rows(&View::new(&xs)?, self.inputs), base), dims)
+    }
+}
+
+impl std::fmt::Debug for FixedLinear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FixedLinear({} -> {})", self.inputs, self.outputs)
+    }
 }
 
 struct Linear {

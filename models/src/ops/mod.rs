@@ -42,7 +42,7 @@ pub use conv1d::{Conv1dOptions, SequenceLayout, conv1d};
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use cpu::{compose_on_this_thread, has_kernels};
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{FixedLinear, linear};
 pub use memory::keep_freed_memory;
 pub use pixel_shuffle::pixel_shuffle;
 pub use softmax::softmax_last;

@@ -119,6 +119,38 @@ pub(super) fn new_product(a: Mat<'_>, b: Mat<'_>, base: Base<'_>) -> Vec<f32> {
     unsafe { written(rows * columns, write) }
 }
 
+/// A right matrix for many products, copied into panels once. The products are the same, bit for bit.
+pub(super) struct Packed {
+    copies: Vec<f32>,
+    rows: usize,
+    columns: usize,
+}
+
+impl Packed {
+    pub(super) fn new(b: Mat<'_>) -> Self {
+        let (rows, columns) = (b.rows, b.columns);
+        let mut copies = Vec::new();
+        copy_panels(&[b], &slices([rows]), columns, true, &mut copies);
+        Self { copies, rows, columns }
+    }
+
+    /// base + a b.
+    pub(super) fn product(&self, a: Mat<'_>, base: Base<'_>) -> Vec<f32> {
+        let (rows, columns) = (a.rows, self.columns);
+        assert!(a.columns == self.rows, "matrix shapes do not fit");
+        let write = |dst: &mut [MaybeUninit<f32>]| {
+            let mut target = [(MatMut::fresh(dst, [rows, columns], columns), vec![a])];
+            check_base(&target, base);
+            let slices = slices([self.rows]);
+            if let Some(tasks) = Tasks::of(&mut target, &slices) {
+                tasks.run(&slices, aligned(&self.copies), tasks.whole_panels(base).base());
+            }
+        };
+        // SAFETY: a product writes all of its target.
+        unsafe { written(rows * columns, write) }
+    }
+}
+
 /// For each target: dst = base + sum of a b over its left matrices and the right ones, which are the same for all, over the
 /// threads. The targets have the same columns; all of each is written.
 pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<'_>], base: Base<'_>) {
@@ -127,83 +159,157 @@ pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<
         let fit = |(a, b): (&Mat<'_>, &Mat<'_>)| a.rows == dst.rows && b.columns == columns && a.columns == b.rows;
         assert!(dst.columns == columns && left.len() == right.len(), "matrix shapes do not fit");
         assert!(left.iter().zip(right).all(fit), "matrix shapes do not fit");
+    }
+    check_base(targets, base);
+    let slices = slices(right.iter().map(|b| b.rows));
+    let Some(tasks) = Tasks::of(targets, &slices) else { return };
+    let whole = tasks.whole_panels(base);
+    let at_once = (RIGHT / (tasks.panels * PANEL * DEPTH)).max(1);
+    let mut copies = Vec::new();
+    for (i, slices) in slices.chunks(at_once).enumerate() {
+        copy_panels(right, slices, columns, tasks.parallel, &mut copies);
+        tasks.run(slices, aligned(&copies), if i > 0 { Base::Result } else { whole.base() });
+    }
+}
+
+fn check_base(targets: &[(MatMut<'_>, Vec<Mat<'_>>)], base: Base<'_>) {
+    for (dst, _) in targets {
         match base {
             Base::Zero => {}
-            Base::Row(row) => assert!(row.len() == columns, "row does not fit"),
+            Base::Row(row) => assert!(row.len() == dst.columns, "row does not fit"),
             Base::Result => assert!(dst.written, "the result holds no numbers yet"),
         }
     }
-    // A right matrix without rows still leaves the base.
-    let slices = right.iter().enumerate().flat_map(|(term, b)| {
-        let step = even(b.rows, DEPTH);
-        (0..b.rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(b.rows - from) })
+}
+
+/// The depth of right matrices with so many rows in even parts. A right matrix without rows still leaves the base.
+fn slices(rows: impl IntoIterator<Item = usize>) -> Vec<Slice> {
+    let slices = rows.into_iter().enumerate().flat_map(|(term, rows)| {
+        let step = even(rows, DEPTH);
+        (0..rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(rows - from) })
     });
-    let slices = slices.collect::<Vec<_>>();
-    let rows = targets.iter().map(|(dst, _)| dst.rows).sum::<usize>();
-    assert!(!slices.is_empty(), "a sum of products has a term");
-    if rows == 0 || columns == 0 {
-        return;
-    }
+    slices.collect()
+}
+
+/// Copies the rows of slices into panels, a panel after the other; [`aligned`] finds them in `copies`.
+fn copy_panels(right: &[Mat<'_>], slices: &[Slice], columns: usize, parallel: bool, copies: &mut Vec<f32>) {
     let depth = slices.iter().map(|s| s.depth).sum::<usize>();
-    let parallel = rows * columns * depth > 64 * 64 * 64;
     let panels = columns.div_ceil(PANEL);
-    // Tasks of some rows and panels each.
-    let most = BLOCK.min((rows * panels).div_ceil(TASKS).next_multiple_of(ROWS));
-    let blocks = targets.iter().enumerate().flat_map(|(target, (dst, _))| {
-        let step = even(dst.rows, most);
-        (0..dst.rows).step_by(step).map(move |from| (target, [from, (from + step).min(dst.rows)]))
-    });
-    let blocks = blocks.collect::<Vec<_>>();
-    let panels_per_task = even(panels, panels.div_ceil(TASKS.div_ceil(blocks.len())));
-    let across = panels.div_ceil(panels_per_task);
-    let targets = targets.iter_mut().map(|(dst, left)| {
-        let result = Target { start: dst.data.as_mut_ptr().cast(), columns, row_stride: dst.row_stride };
-        (result, left.as_slice())
-    });
-    let targets = targets.collect::<Vec<_>>();
-    // The base in whole panels.
-    let row = match base {
-        Base::Row(row) => [row, &vec![0.0; panels * PANEL - columns]].concat(),
-        _ => Vec::new(),
-    };
-    let mut copies = Vec::new();
-    let at_once = (RIGHT / (panels * PANEL * DEPTH)).max(1);
-    for (i, slices) in slices.chunks(at_once).enumerate() {
-        let depth = slices.iter().map(|s| s.depth).sum::<usize>();
-        copies.resize(depth * panels * PANEL + LINE, 0.0);
-        // A vector that begins between two lines of the cache is read twice.
-        let skip = copies.as_ptr().align_offset(size_of::<[f32; LINE]>());
-        let copies = &mut copies[skip..][..depth * panels * PANEL];
-        // A small product is not worth other threads.
-        let piece = if parallel { depth * PANEL } else { copies.len() };
-        for_pieces(copies, piece, |start, dst| {
-            for (i, mut dst) in dst.chunks_exact_mut(depth * PANEL).enumerate() {
-                let from = (start / (depth * PANEL) + i) * PANEL;
-                for slice in slices {
-                    let (part, rest) = dst.split_at_mut(slice.depth * PANEL);
-                    let src = right[slice.term].t().columns(slice.from, slice.depth).t();
-                    pack(src, from, PANEL.min(columns - from), PANEL, part);
-                    dst = rest;
-                }
+    copies.resize(depth * panels * PANEL + LINE, 0.0);
+    let skip = to_line(copies);
+    let copies = &mut copies[skip..][..depth * panels * PANEL];
+    // A small product is not worth other threads.
+    let piece = if parallel { depth * PANEL } else { copies.len() };
+    for_pieces(copies, piece, |start, dst| {
+        for (i, mut dst) in dst.chunks_exact_mut(depth * PANEL).enumerate() {
+            let from = (start / (depth * PANEL) + i) * PANEL;
+            for slice in slices {
+                let (part, rest) = dst.split_at_mut(slice.depth * PANEL);
+                let src = right[slice.term].t().columns(slice.from, slice.depth).t();
+                pack(src, from, PANEL.min(columns - from), PANEL, part);
+                dst = rest;
             }
+        }
+    });
+}
+
+/// Elements before the next line of the cache: a vector that begins between two lines is read twice.
+fn to_line(copies: &[f32]) -> usize {
+    copies.as_ptr().align_offset(size_of::<[f32; LINE]>())
+}
+
+/// What [`copy_panels`] wrote.
+fn aligned(copies: &[f32]) -> &[f32] {
+    &copies[to_line(copies)..]
+}
+
+/// Targets, cut into tasks of some rows and panels each.
+struct Tasks<'t, 'm> {
+    targets: Vec<(Target, &'t [Mat<'m>])>,
+    columns: usize,
+    panels: usize,
+    /// Target and rows.
+    blocks: Vec<(usize, [usize; 2])>,
+    panels_per_task: usize,
+    parallel: bool,
+}
+
+/// A base in whole panels.
+enum Whole {
+    Zero,
+    Row(Vec<f32>),
+    Result,
+}
+
+impl Whole {
+    fn base(&self) -> Base<'_> {
+        match self {
+            Self::Zero => Base::Zero,
+            Self::Row(row) => Base::Row(row),
+            Self::Result => Base::Result,
+        }
+    }
+}
+
+impl<'t, 'm> Tasks<'t, 'm> {
+    /// `None` where there is nothing to write.
+    fn of(targets: &'t mut [(MatMut<'_>, Vec<Mat<'m>>)], slices: &[Slice]) -> Option<Self> {
+        let columns = targets.first().map_or(0, |(dst, _)| dst.columns);
+        let rows = targets.iter().map(|(dst, _)| dst.rows).sum::<usize>();
+        assert!(!slices.is_empty(), "a sum of products has a term");
+        if rows == 0 || columns == 0 {
+            return None;
+        }
+        let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+        let panels = columns.div_ceil(PANEL);
+        let most = BLOCK.min((rows * panels).div_ceil(TASKS).next_multiple_of(ROWS));
+        let blocks = targets.iter().enumerate().flat_map(|(target, (dst, _))| {
+            let step = even(dst.rows, most);
+            (0..dst.rows).step_by(step).map(move |from| (target, [from, (from + step).min(dst.rows)]))
         });
-        let base = match base {
-            _ if i > 0 => Base::Result,
-            Base::Row(_) => Base::Row(&row),
-            other => other,
-        };
+        let blocks = blocks.collect::<Vec<_>>();
+        let panels_per_task = even(panels, panels.div_ceil(TASKS.div_ceil(blocks.len())));
+        let targets = targets.iter_mut().map(|(dst, left)| {
+            let result = Target { start: dst.data.as_mut_ptr().cast(), columns, row_stride: dst.row_stride };
+            (result, left.as_slice())
+        });
+        let targets = targets.collect();
+        Some(Self {
+            targets,
+            columns,
+            panels,
+            blocks,
+            panels_per_task,
+            parallel: rows * columns * depth > 64 * 64 * 64,
+        })
+    }
+
+    fn whole_panels(&self, base: Base<'_>) -> Whole {
+        match base {
+            Base::Zero => Whole::Zero,
+            Base::Row(row) => Whole::Row([row, &vec![0.0; self.panels * PANEL - self.columns]].concat()),
+            Base::Result => Whole::Result,
+        }
+    }
+
+    /// `copies` hold the slices' rows of the right matrices in panels, and `base` is in whole ones.
+    fn run(&self, slices: &[Slice], copies: &[f32], base: Base<'_>) {
+        let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+        assert!(copies.len() >= depth * self.panels * PANEL, "copies do not fit");
+        let across = self.panels.div_ceil(self.panels_per_task);
         let task = |buffer: &mut Vec<f32>, task: usize| {
-            let (target, rows) = blocks[task / across];
-            let first = task % across * panels_per_task;
-            let panels = [first, (first + panels_per_task).min(panels)];
-            let (target, left) = targets[target];
+            let (target, rows) = self.blocks[task / across];
+            let first = task % across * self.panels_per_task;
+            let panels = [first, (first + self.panels_per_task).min(self.panels)];
+            let (target, left) = self.targets[target];
             // SAFETY: the views were checked against their slices, those of the targets are borrowed mutably and disjoint,
             // and so are the tasks' rows and panels.
             unsafe { target.add(rows, panels, left, slices, copies, base, buffer) }
         };
-        match parallel {
-            true => (0..blocks.len() * across).into_par_iter().for_each_init(Vec::new, task),
-            false => (0..blocks.len() * across).for_each(|i| task(&mut Vec::new(), i)),
+        let tasks = 0..self.blocks.len() * across;
+        match self.parallel {
+            true => tasks.into_par_iter().for_each_init(Vec::new, task),
+            false => tasks.for_each(|i| task(&mut Vec::new(), i)),
         }
     }
 }

@@ -37,6 +37,25 @@ fn linear_matches_its_definition() {
 }
 
 #[test]
+fn a_fixed_linear_map_gives_the_same_bits() {
+    // Small, deeper than a slice, wider than a panel, and nothing at all.
+    for (rows, inputs, outputs) in [(3, 5, 7), (170, 768, 256), (41, 1300, 131), (0, 5, 7)] {
+        let [xs, weight, bias] =
+            [&[2, rows, inputs][..], &[outputs, inputs], &[outputs]].map(|dims| to_tensor(&Numbers(9).array(dims)));
+        for bias in [Some(&bias), None] {
+            let fixed = ops::FixedLinear::new(&weight, bias).expect("shapes fit").expect("a CPU has kernels");
+            let (found, expected) = (fixed.forward(&xs), ops::linear(&xs, &weight, bias));
+            let (found, expected) = (found.expect("shapes fit"), expected.expect("shapes fit"));
+            assert_eq!(found.dims(), expected.dims());
+            assert_eq!(to_vec(&found), to_vec(&expected), "{rows} {inputs} {outputs}");
+        }
+        let fixed = ops::FixedLinear::new(&weight, None).expect("shapes fit").expect("a CPU has kernels");
+        assert!(fixed.forward(&weight.t().expect("a matrix").contiguous().expect("a copy")).is_err());
+        assert!(ops::FixedLinear::new(&weight, Some(&xs)).is_err());
+    }
+}
+
+#[test]
 fn layer_norm_matches_its_definition() {
     for op in [ops::layer_norm, portable::layer_norm] {
         for channels in [1, 5, 16, 37] {
