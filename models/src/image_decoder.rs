@@ -7,6 +7,7 @@
 mod finish;
 mod plan;
 mod prepared;
+mod sharpen;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
@@ -17,6 +18,7 @@ use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTransp
 use crate::mode::Mode;
 use crate::ops;
 use plan::Plan;
+use sharpen::sharpen;
 
 pub use prepared::PreparedIdentity;
 
@@ -28,6 +30,9 @@ pub struct ImageConfig {
     pub base_channels: usize,
     /// How maps grow to the image.
     pub stack: ImageStack,
+    /// How much of the fine detail that training took is given back in inference: x + sharpen (x - blurred x). Default 0.
+    #[serde(default)]
+    pub sharpen: f64,
 }
 
 /// The kinds of steps from the first map to the image.
@@ -91,6 +96,7 @@ pub struct ImageDecoder {
     output: Output,
     /// Whether the last stage reads the identity image.
     pixels: bool,
+    sharpen: f64,
 }
 
 impl ImageDecoder {
@@ -125,6 +131,7 @@ impl ImageDecoder {
             stages: stages.collect::<Result<_>>()?,
             output: plan.output,
             pixels: plan.pixels,
+            sharpen: cfg.sharpen,
         })
     }
 
@@ -160,11 +167,20 @@ impl ImageDecoder {
                 xs = ops::pixel_shuffle(&xs, 2)?;
             }
         }
-        match (self.output, mode) {
-            (Output::Sigmoid, _) => ops::sigmoid(&xs),
-            (Output::Tanh, Mode::Train(_)) => ops::tanh(&xs),
-            (Output::Tanh, Mode::Eval) => ops::relu(&ops::tanh(&xs)?),
+        match mode {
+            Mode::Train(_) if self.output == Output::Tanh => ops::tanh(&xs),
+            Mode::Train(_) => ops::sigmoid(&xs),
+            Mode::Eval => self.image(&xs),
         }
+    }
+
+    /// The image that the last stage's output stands for in inference.
+    fn image(&self, xs: &Tensor) -> Result<Tensor> {
+        let image = match self.output {
+            Output::Sigmoid => ops::sigmoid(xs)?,
+            Output::Tanh => ops::relu(&ops::tanh(xs)?)?,
+        };
+        sharpen(&image, self.sharpen)
     }
 
     /// What stage `i` reads of the identity.

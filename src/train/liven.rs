@@ -1,18 +1,20 @@
-//! Gives lips back the movement that training took.
+//! Gives lips back the movement and the fine detail that training took.
 //!
 //! Where a net is unsure, L1 makes it answer with the middle of all that may be: what it predicts moves less than what it has
 //! learned from. For the spectra of speech the remedy is to restore their global variance after the fact (Toda and Tokuda,
 //! "A speech parameter generation algorithm considering global variance", 2007). Here the motion vectors move away from
 //! their mean over speech by a gain, m + gain (x - m). The motion decoder ends in a layer normalisation, whose weight and
-//! bias take that map in: the nets stay as they are and cost nothing more.
+//! bias take that map in: the nets stay as they are and cost nothing more. Images are sharpened likewise, by an amount in the
+//! configuration of the image decoder.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
+use paravox_models::config::to_toml;
 use paravox_models::mode::Mode;
 
-use super::checkpoint::{CONFIG, load_model, save_model};
+use super::checkpoint::{CONFIG, load_model, save_model, write_atomically};
 use super::error::{Result, TrainError};
 use super::lips_corpus::{choose, crops_to_tensor};
 use crate::data::{LipsDataset, Split};
@@ -25,6 +27,9 @@ const NORM: &str = "motion.norm";
 const CLIPS: usize = 50;
 /// Lips that move less than they were trained to, or more than twice as far, are no repair.
 const GAINS: std::ops::RangeInclusive<f64> = 1.0..=2.5;
+
+/// More than this is more than a repair, too.
+const SHARPEN: std::ops::RangeInclusive<f64> = 0.0..=2.0;
 
 /// Options of [`liven`].
 #[derive(Debug, Clone)]
@@ -40,29 +45,35 @@ pub struct LivenOptions {
     pub out: PathBuf,
     /// How much farther from its mean motion goes, 1 to 2.5.
     pub gain: f64,
+    /// How much images are sharpened, 0 to 2; `None`: as the lips have it.
+    pub sharpen: Option<f64>,
 }
 
-/// Writes the lips with livelier motion into a folder of their own.
+/// Writes the lips with livelier motion and sharper images into a folder of their own.
 ///
 /// # Errors
-/// [`TrainError`]: a gain out of range, and files that cannot be read or written or do not fit together.
+/// [`TrainError`]: a number out of range, and files that cannot be read or written or do not fit together.
 pub fn liven(options: &LivenOptions) -> Result<()> {
-    let LivenOptions { data, lips, voice, out, gain } = options;
+    let LivenOptions { data, lips, voice, out, gain, sharpen } = options;
     if !GAINS.contains(gain) {
         return Err(TrainError::Options(format!("a gain of {gain} is out of range: give 1 to 2.5")));
     }
+    if let Some(amount) = sharpen.filter(|amount| !SHARPEN.contains(amount)) {
+        return Err(TrainError::Options(format!("to sharpen by {amount} is out of range: give 0 to 2")));
+    }
     let dataset = LipsDataset::open(data)?;
-    let nets = LipsNets::load(lips, voice.as_deref(), &Device::Cpu)?;
+    let mut nets = LipsNets::load(lips, voice.as_deref(), &Device::Cpu)?;
     let mean = mean_motion(&nets, &dataset)?;
     let mut model = load_model(lips)?;
     spread(&mut model, &mean, *gain).map_err(|why| TrainError::checkpoint(lips, why))?;
     std::fs::create_dir_all(out).map_err(|error| TrainError::write(out, error))?;
     save_model(out, &model, &[("kind", "lips"), ("gain", &gain.to_string())])?;
-    for name in [CONFIG, ENCODER_CONFIG] {
-        let (from, to) = (lips.join(name), out.join(name));
-        if from.exists() && from != to {
-            std::fs::copy(&from, &to).map_err(|error| TrainError::write(&to, error))?;
-        }
+    nets.config.image.sharpen = sharpen.unwrap_or(nets.config.image.sharpen);
+    let config = to_toml(&nets.config).expect("a config that was read can be written");
+    write_atomically(&out.join(CONFIG), config.as_bytes())?;
+    let (from, to) = (lips.join(ENCODER_CONFIG), out.join(ENCODER_CONFIG));
+    if from.exists() && from != to {
+        std::fs::copy(&from, &to).map_err(|error| TrainError::write(&to, error))?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 
 use super::finish::Finish;
-use super::{ImageDecoder, Output, StageConv};
+use super::{ImageDecoder, StageConv};
 use crate::identity_encoder::{IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
 use crate::ops::{self, Conv2dOptions, ConvTranspose2dOptions};
 
@@ -119,10 +119,7 @@ impl ImageDecoder {
             };
             xs = stage.finish.apply(&xs, &stage.constant)?;
         }
-        match self.output {
-            Output::Sigmoid => ops::sigmoid(&xs),
-            Output::Tanh => ops::relu(&ops::tanh(&xs)?),
-        }
+        self.image(&xs)
     }
 }
 

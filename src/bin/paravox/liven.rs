@@ -1,11 +1,11 @@
-//! `paravox liven`: lips that move as far as the real ones.
+//! `paravox liven`: lips that move as far as the real ones, and are as sharp.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use paravox::train::{LivenOptions, liven};
 
-/// Lips and how far they shall move.
+/// Lips, how far they shall move and how sharp they shall be.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Liven {
@@ -21,19 +21,22 @@ pub(crate) struct Liven {
     #[arg(long, value_name = "VOICE")]
     voice: Option<PathBuf>,
     /// How much farther from its mean motion goes: 1 changes nothing, 2.5 is the most
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
     gain: f64,
+    /// How much images are sharpened: 0 not at all, 2 is the most [default: as they were]
+    #[arg(long, value_name = "N")]
+    sharpen: Option<f64>,
 }
 
 const EXAMPLES: &str = "Examples:
-  paravox liven runs/lips -o runs/lips-lively --data data/lips --voice runs/voice --gain 1.7
+  paravox liven runs/lips -o runs/lips-lively --data data/lips --voice runs/voice --gain 1.7 --sharpen 1
   paravox eval lips data/lips runs/lips-lively --voice runs/voice
   paravox export lips runs/lips-lively -o models/weights/lips-grid.safetensors
 
-Training leaves lips with less movement than they saw; the gain gives it back. PSNR falls as the gain grows: look at
-motion_energy, and judge whole clips.";
+Training leaves lips with less movement and less fine detail than they saw; both can be given back. PSNR falls as they
+grow: look at motion_energy and sharpness, and judge whole clips.";
 
 pub(crate) fn run(args: Liven) -> anyhow::Result<()> {
-    let Liven { lips, out, data, voice, gain } = args;
-    Ok(liven(&LivenOptions { data, lips, voice, out, gain })?)
+    let Liven { lips, out, data, voice, gain, sharpen } = args;
+    Ok(liven(&LivenOptions { data, lips, voice, out, gain, sharpen })?)
 }

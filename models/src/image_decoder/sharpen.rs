@@ -1,0 +1,128 @@
+//! Unsharp masking of decoded images: x + amount (x - blurred x), between 0 and 1. Inference only: it has no gradient.
+//!
+//! Where a net is unsure, L1 makes it answer with the middle of all images that may be, in which fine detail is weak: teeth,
+//! the edges of lips. Their amplitude is restored after the fact, as that of motion is.
+
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use crate::ops;
+
+/// Weights of the blur on either axis, over 16: binomial, a standard deviation of one pixel.
+const BLUR: [f32; 5] = [1., 4., 6., 4., 1.];
+/// Pixels on each side that it reads; beyond the border the edge goes on.
+const REACH: usize = BLUR.len() / 2;
+
+/// # Shapes
+/// - `images`: (N, C, H, W); output the same
+pub(super) fn sharpen(images: &Tensor, amount: f64) -> Result<Tensor> {
+    if amount == 0. {
+        return Ok(images.clone());
+    }
+    if ops::has_kernels(images) {
+        return images.contiguous()?.apply_op1_no_bwd(&Sharpen { amount: amount as f32 });
+    }
+    let blurred = blur(&blur(images, D::Minus1)?, D::Minus2)?;
+    (images + ((images - blurred)? * amount)?)?.clamp(0f32, 1f32)
+}
+
+/// Blurred along one axis.
+fn blur(images: &Tensor, axis: D) -> Result<Tensor> {
+    use candle_core::shape::Dim;
+    let axis = axis.to_index(images.shape(), "blur")?;
+    let padded = images.pad_with_same(axis, REACH, REACH)?;
+    let mut sum = images.zeros_like()?;
+    for (tap, weight) in BLUR.iter().enumerate() {
+        sum = (sum + (padded.narrow(axis, tap, images.dim(axis)?)? * f64::from(weight / 16.))?)?;
+    }
+    Ok(sum)
+}
+
+struct Sharpen {
+    amount: f32,
+}
+
+impl Sharpen {
+    /// `ys` is 0 before.
+    fn plane(&self, xs: &[f32], (height, width): (usize, usize), ys: &mut [f32]) {
+        // The rows blurred from left to right, then from top to bottom.
+        let mut across = vec![0f32; xs.len()];
+        let mut padded = vec![0f32; width + 2 * REACH];
+        for (xs, out) in xs.chunks_exact(width).zip(across.chunks_exact_mut(width)) {
+            padded[..REACH].fill(xs[0]);
+            padded[REACH..][..width].copy_from_slice(xs);
+            padded[REACH + width..].fill(xs[width - 1]);
+            for (tap, weight) in BLUR.iter().enumerate() {
+                out.iter_mut().zip(&padded[tap..]).for_each(|(out, x)| *out += weight / 16. * x);
+            }
+        }
+        for (y, (xs, out)) in xs.chunks_exact(width).zip(ys.chunks_exact_mut(width)).enumerate() {
+            for (tap, weight) in BLUR.iter().enumerate() {
+                let row = (y + tap).saturating_sub(REACH).min(height - 1);
+                let row = &across[row * width..][..width];
+                out.iter_mut().zip(row).for_each(|(blurred, x)| *blurred += weight / 16. * x);
+            }
+            for (x, out) in xs.iter().zip(out) {
+                *out = (x + self.amount * (x - *out)).clamp(0., 1.);
+            }
+        }
+    }
+}
+
+impl CustomOp1 for Sharpen {
+    fn name(&self) -> &'static str {
+        "image-decoder-sharpen"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (images, channels, height, width) = layout.shape().dims4()?;
+        let plane = height * width;
+        let xs = &storage.as_slice::<f32>()?[layout.start_offset()..][..images * channels * plane];
+        let mut ys = vec![0f32; xs.len()];
+        if plane > 0 {
+            let planes = ys.par_chunks_exact_mut(plane).zip(xs.par_chunks_exact(plane));
+            planes.for_each(|(ys, xs)| self.plane(xs, (height, width), ys));
+        }
+        Ok((CpuStorage::F32(ys), layout.shape().clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::{difference, noise};
+
+    /// The definition, pixel by pixel.
+    fn defined(images: &Tensor, amount: f32) -> Tensor {
+        let (n, c, h, w) = images.dims4().unwrap();
+        let xs: Vec<f32> = images.flatten_all().unwrap().to_vec1().unwrap();
+        let at = |plane: usize, y: isize, x: isize| {
+            let (y, x) = (y.clamp(0, h as isize - 1) as usize, x.clamp(0, w as isize - 1) as usize);
+            xs[(plane * h + y) * w + x]
+        };
+        let sharp = |i: usize| {
+            let (plane, y, x) = (i / (h * w), (i / w % h) as isize, (i % w) as isize);
+            let taps = (0..25).map(|k| {
+                let (dy, dx) = (k / 5, k % 5);
+                BLUR[dy] * BLUR[dx] / 256. * at(plane, y + dy as isize - 2, x + dx as isize - 2)
+            });
+            let value = at(plane, y, x);
+            (value + amount * (value - taps.sum::<f32>())).clamp(0., 1.)
+        };
+        Tensor::from_vec((0..n * c * h * w).map(sharp).collect::<Vec<_>>(), images.dims(), images.device()).unwrap()
+    }
+
+    #[test]
+    fn sharpened_images_are_as_defined() {
+        for dims in [(2, 3, 9, 11), (1, 2, 1, 3)] {
+            let images = ops::sigmoid(&noise(dims, 4)).unwrap();
+            let expected = defined(&images, 0.8);
+            assert!(difference(&sharpen(&images, 0.8).unwrap(), &expected) < 1e-6);
+            ops::compose_on_this_thread(true);
+            let composed = sharpen(&images, 0.8).unwrap();
+            ops::compose_on_this_thread(false);
+            assert!(difference(&composed, &expected) < 1e-6);
+            assert_eq!(difference(&sharpen(&images, 0.).unwrap(), &images), 0.);
+        }
+    }
+}
