@@ -5,7 +5,7 @@
 //! | `face.json` | name, origin, licence, and the map from crop to picture |
 //! | `picture.png` | the whole face, lips closed: what is shown around the lips |
 //! | `crop.png` | the identity image, 160 x 80: what the identity encoder reads |
-//! | `performance.json` | poses of the head and times of blinks; without it the face holds still |
+//! | `performance.json` | poses of the head, times of blinks, depth of breath; without it the face holds still |
 //! | `blink.png` | the eyes of a blink, one below the other, where the performance has blinks |
 
 use std::path::Path;
@@ -57,6 +57,8 @@ struct PerformanceFile {
     /// [across, down, turn, growth] every 1/25 s.
     head: Vec<Pose>,
     blinks_s: Vec<f32>,
+    #[serde(default)]
+    breath: f32,
     /// Of `blink.png`: column and row of its patches in the picture, and the height of one.
     blink: Option<[u32; 3]>,
 }
@@ -153,7 +155,7 @@ impl FaceAsset {
                 Some(Blink { place: [left, top], size: [image.width(), height], rgb: image.into_raw() })
             }
         };
-        self.performance = Some(Performance { head: file.head, blinks_s: file.blinks_s, blink });
+        self.performance = Some(Performance { head: file.head, blinks_s: file.blinks_s, blink, breath: file.breath });
         self.check()?;
         Ok(self)
     }
@@ -180,9 +182,10 @@ impl FaceAsset {
         let picture = png(self.picture.width, self.picture.height, &self.picture.rgb);
         let crop = png(CROP_WIDTH as u32, CROP_HEIGHT as u32, &self.crop_rgb);
         let mut files = vec![(PICTURE, picture), (CROP, crop)];
-        if let Some(Performance { head, blinks_s, blink }) = &self.performance {
+        if let Some(Performance { head, blinks_s, blink, breath }) = &self.performance {
             let place = blink.as_ref().map(|blink| [blink.place[0], blink.place[1], blink.size[1]]);
-            let file = PerformanceFile { head: head.clone(), blinks_s: blinks_s.clone(), blink: place };
+            let file =
+                PerformanceFile { head: head.clone(), blinks_s: blinks_s.clone(), breath: *breath, blink: place };
             let mut json = serde_json::to_vec(&file)
                 .map_err(|e| FaceError::Io { path: dir.join(PERFORMANCE), source: e.into() })?;
             json.push(b'\n');
@@ -266,7 +269,8 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pose = Pose { across: 1.25, down: -0.5, turn: 0.125, growth: 0.0 };
         let blink = Blink { place: [20, 30], size: [6, 4], rgb: (0..3 * 6 * 4 * 2).map(|v| v as u8).collect() };
-        let performance = Performance { head: vec![pose, Pose::default()], blinks_s: vec![0.04], blink: Some(blink) };
+        let head = vec![pose, Pose::default()];
+        let performance = Performance { head, blinks_s: vec![0.04], blink: Some(blink), breath: 1.5 };
         let still = face(200, 120, Affine::scale_move(0.7, 41.25, 33.5));
         let face = FaceAsset { performance: Some(performance), ..still };
         face.save(dir.path()).unwrap();
@@ -278,6 +282,7 @@ pub(crate) mod tests {
             (PERFORMANCE, br#"{"head": [], "blinks_s": [], "blink": null}"#),
             (PERFORMANCE, br#"{"head": [[900, 0, 0, 0]], "blinks_s": [], "blink": null}"#),
             (PERFORMANCE, br#"{"head": [[0, 0, 0, 0]], "blinks_s": [7], "blink": null}"#),
+            (PERFORMANCE, br#"{"head": [[0, 0, 0, 0]], "blinks_s": [], "breath": -1, "blink": null}"#),
             (PERFORMANCE, br#"{"head": [[0, 0, 0, 0]], "blinks_s": [], "blink": [199, 0, 4]}"#),
         ] {
             face.save(dir.path()).unwrap();

@@ -1,5 +1,6 @@
 //! Faces out of clips of the GRID layout.
 
+mod breath;
 mod performance;
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a face does on its own, whatever the lips say: its head moves a little and its eyes blink.
+//! What a face does on its own, whatever the lips say: its head moves a little, its eyes blink, and it breathes.
 //!
 //! The data ([`Performance`]) is measured from a speaker's own clips by [`super::build()`]; a [`Performer`] plays it on any
 //! picture of that face. The head moves as a whole and drags what is around it: each pixel takes part in the pose of the head
@@ -76,6 +76,8 @@ pub struct Performance {
     pub blinks_s: Vec<f32>,
     /// The blink.
     pub blink: Option<Blink>,
+    /// Crop pixels by which the body below the chin rises and falls while breathing; 0: it holds still.
+    pub breath: f32,
 }
 
 impl Performance {
@@ -88,6 +90,7 @@ impl Performance {
             // What is no number lies in no range.
             pose.iter().zip(most).any(|(value, most)| !(-most..=most).contains(value))
         };
+        const MOST_BREATH: f32 = 12.0;
         let length_s = self.head.len() as f32 / POSES_HZ as f32;
         let whole = |blink: &Blink| {
             let ends = [0, 1].map(|axis| blink.place[axis].checked_add(blink.size[axis]));
@@ -98,6 +101,8 @@ impl Performance {
             Some("its performance has no pose, or one that leaves the picture")
         } else if self.blinks_s.iter().any(|start| !(0.0..=length_s).contains(start)) {
             Some("its performance has a blink outside of its loop")
+        } else if !(0.0..=MOST_BREATH).contains(&self.breath) {
+            Some("its body rises too far in breathing, or not by a number of pixels from 0")
         } else if self.blink.as_ref().is_some_and(|blink| !whole(blink)) {
             Some("its blink leaves the picture, or is not whole")
         } else {
@@ -115,6 +120,16 @@ impl Performance {
         std::array::from_fn::<f32, 4, _>(|i| from[i] + share * (to[i] - from[i])).into()
     }
 
+    /// How far below its mean the body is at a moment, in crop pixels: it rises faster than it sinks.
+    fn sunk(&self, seconds: f64) -> f32 {
+        let phase = (seconds / BREATH_S).rem_euclid(1.0) as f32;
+        let full = match phase < INHALING {
+            true => smooth(phase / INHALING),
+            false => 1.0 - smooth((phase - INHALING) / (1.0 - INHALING)),
+        };
+        self.breath * (0.5 - full)
+    }
+
     /// How far into a blink a moment is, in patches: -1 before the first has begun, up to their number.
     fn blinking(&self, seconds: f64) -> Option<f64> {
         let length_s = self.head.len() as f64 / POSES_HZ;
@@ -125,6 +140,13 @@ impl Performance {
         })
     }
 }
+
+/// Seconds from breath to breath, 14 a minute as adults at rest, and the part of it in which the body rises.
+const BREATH_S: f64 = 60.0 / 14.0;
+const INHALING: f32 = 0.4;
+/// Crop pixels below the crop's centre from which the body breathes, and over how many more it begins to.
+const CHIN: f32 = 42.0;
+const NECK: f32 = 50.0;
 
 /// Radii in crop pixels of the ellipse that moves as one, and its centre above the crop's: the face from chin to brow.
 const RADII: [f32; 2] = [85.0, 120.0];
@@ -148,6 +170,8 @@ pub(crate) struct Performer {
     size: [usize; 2],
     /// How much each pixel takes part in the head's pose.
     shares: Vec<f32>,
+    /// How much each row of pixels takes part in breathing.
+    breathing: Vec<f32>,
     /// Weights of Keys' cubic for each part of a pixel.
     weights: Vec<[f32; 4]>,
 }
@@ -168,11 +192,13 @@ impl Performer {
             smooth((REACH - radius) / (REACH - 1.0)) * smooth(border)
         };
         let shares = (0..size[1]).flat_map(|y| (0..size[0]).map(move |x| share(x, y))).collect();
+        let below = |y: usize| (y as f32 + 0.5 - centre[1]) / scale - CHIN;
+        let breathing = (0..size[1]).map(|y| smooth(below(y) / NECK)).collect();
         let weights = (0..STEPS).map(|step| {
             let part = step as f32 / STEPS as f32;
             [part + 1.0, part, 1.0 - part, 2.0 - part].map(cubic)
         });
-        Self { performance, scale, centre, size, shares, weights: weights.collect() }
+        Self { performance, scale, centre, size, shares, breathing, weights: weights.collect() }
     }
 
     /// The picture at a moment of the performance.
@@ -182,6 +208,7 @@ impl Performer {
             set_blink(&mut picture, blink, place);
         }
         let Pose { across, down, turn, growth } = self.performance.pose(seconds);
+        let sunk = self.performance.sunk(seconds) * self.scale;
         // Where a pixel that takes part as a whole comes from.
         let (sin, cos) = turn.sin_cos();
         let shrink = (-growth).exp();
@@ -191,8 +218,9 @@ impl Performer {
         picture.rgb.par_chunks_mut(3 * width).enumerate().for_each(|(row, line)| {
             let y = row as f32 + 0.5 - self.centre[1];
             let shares = &self.shares[row * width..][..width];
+            let sunk = sunk * self.breathing[row];
             for (column, (rgb, share)) in line.as_chunks_mut::<3>().0.iter_mut().zip(shares).enumerate() {
-                if *share == 0.0 {
+                if *share == 0.0 && sunk == 0.0 {
                     continue;
                 }
                 let x = column as f32 + 0.5 - self.centre[0];
@@ -200,7 +228,7 @@ impl Performer {
                 let from_x = (cos * moved_x + sin * moved_y) * shrink;
                 let from_y = (cos * moved_y - sin * moved_x) * shrink;
                 let from_x = self.centre[0] + x + share * (from_x - x);
-                let from_y = self.centre[1] + y + share * (from_y - y);
+                let from_y = self.centre[1] + y + share * (from_y - y) - sunk;
                 let value = self.between(&source, from_x - 0.5, from_y - 0.5);
                 *rgb = [to_u8(value[0]), to_u8(value[1]), to_u8(value[2])];
             }
@@ -279,7 +307,7 @@ mod tests {
     const MAP: Affine = Affine([1.0, 0.0, 70.0, 0.0, 1.0, 160.0]);
 
     fn performance(head: Vec<Pose>) -> Performance {
-        Performance { head, blinks_s: Vec::new(), blink: None }
+        Performance { head, blinks_s: Vec::new(), blink: None, breath: 0.0 }
     }
 
     fn largest_difference(a: &Picture, b: &Picture) -> u8 {
@@ -317,6 +345,24 @@ mod tests {
         }
     }
 
+    /// Below the chin the picture rises and sinks as a whole, twice as far apart as half a breath; the face stays.
+    #[test]
+    fn the_body_breathes_and_the_face_does_not() {
+        let face = face(300, 400, MAP);
+        let breathing = Performance { breath: 4.0, ..performance(vec![Pose::default()]) };
+        let performer = Performer::new(breathing.clone(), 300, 400, &MAP);
+        // Empty at the start, full after the breath in.
+        assert_eq!((breathing.sunk(0.0), breathing.sunk(BREATH_S * f64::from(INHALING))), (2.0, -2.0));
+        let row = |picture: &Picture, y: usize| picture.rgb[3 * 300 * y..][..3 * 300].to_vec();
+        let [empty, full] =
+            [0.0, BREATH_S * f64::from(INHALING)].map(|moment| performer.perform(&face.picture, moment));
+        assert_eq!((row(&empty, 350), row(&full, 350)), (row(&face.picture, 348), row(&face.picture, 352)));
+        assert!((0..240).all(|y| row(&empty, y) == row(&face.picture, y)));
+        let steps = (0..200).map(|k| f64::from(k) / 40.0);
+        let most = steps.map(|t| (breathing.sunk(t) - breathing.sunk(t + 0.025)).abs()).fold(0.0, f32::max);
+        assert!(most < 0.1, "{most} pixels in a fortieth of a second");
+    }
+
     /// From one moment to the next nothing jumps, also where the loop begins again.
     #[test]
     fn the_loop_has_no_seam() {
@@ -338,7 +384,8 @@ mod tests {
         let face = face(300, 280, MAP);
         let patch = |value: u8| vec![value; 3 * 40 * 20];
         let blink = Blink { place: [130, 100], size: [40, 20], rgb: [patch(10), patch(250), patch(10)].concat() };
-        let performance = Performance { head: vec![Pose::default(); 50], blinks_s: vec![0.4], blink: Some(blink) };
+        let performance =
+            Performance { head: vec![Pose::default(); 50], blinks_s: vec![0.4], blink: Some(blink), breath: 0.0 };
         assert_eq!(performance.fault(300, 280), None);
         assert!(performance.fault(160, 280).is_some());
         let performer = Performer::new(performance, 300, 280, &MAP);

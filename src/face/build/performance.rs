@@ -1,4 +1,4 @@
-//! A performance out of a speaker's clips: how the head moved in silence, and one blink.
+//! A performance out of a speaker's clips: how the head moved in silence, one blink, and how far the body breathes.
 
 use std::path::Path;
 
@@ -33,6 +33,9 @@ const LONGEST_BLINK: usize = 12;
 /// Size of the patch around both eyes beyond their corners, in widths of an eye: to the sides, up and down.
 const AROUND: [f32; 3] = [0.45, 0.62, 0.62];
 
+/// More crop pixels than this are no breath: somebody shifts on a chair.
+const MOST_BREATH: f32 = 6.0;
+
 /// The performance of the speaker of `clips` for a face whose first video frame had the points `shown`, in its picture. `None`
 /// where the clips have too little silence.
 pub(super) fn measure(
@@ -59,7 +62,9 @@ pub(super) fn measure(
     };
     let length_s = head.len() as f32 / POSES_HZ as f32;
     let blinks_s = if blink.is_some() { times(length_s, per_s) } else { Vec::new() };
-    Ok(Some(Performance { head, blinks_s, blink }))
+    let [a, _, _, d, _, _] = face.affine.0;
+    let breath = super::breath::rise(clips, corpus)? / a.hypot(d);
+    Ok(Some(Performance { head, blinks_s, blink, breath: breath.clamp(0.0, MOST_BREATH) }))
 }
 
 /// The video frames of a clip before its first and after its last sound.
