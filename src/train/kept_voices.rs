@@ -90,3 +90,73 @@ impl Said {
         over(self.voiced, &mut corpus.voiced)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType;
+    use paravox_models::config::{VoiceConfig, from_toml};
+    use paravox_models::params::Params;
+
+    use super::super::checkpoint::{CONFIG, MODEL};
+    use super::*;
+
+    const TINY: &str = "n_voices = 3\n[encoder]\nvocab = [47, 3, 4, 3]\nwidth = 8\n\
+        stack = { type = \"conv_next\", blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n\
+        [duration]\nlayers = 1\nchannels = 8\nkernel = 3\ndropout = 0.0\n\
+        [mel]\nn_mels = 4\nchannels = 8\nstack = { blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n";
+
+    fn flat(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn the_first_sentences_are_said_by_voices_the_corpus_lacks_as_they_were() -> Result<()> {
+        let (device, folder) = (Device::Cpu, tempfile::tempdir().unwrap());
+        let config: VoiceConfig = from_toml(TINY).unwrap();
+        let params = Params::new(1, &device);
+        let model = VoiceModel::new(&config, params.builder())?;
+        params.save(&folder.path().join(MODEL)).unwrap();
+        std::fs::write(folder.path().join(CONFIG), TINY).unwrap();
+
+        let kept = KeptVoices::new(Some(folder.path()), &BTreeSet::from([1]), &device).unwrap();
+        let mut voices = vec![1; 13];
+        let rows = kept.take_rows(&mut voices, 5);
+        assert_eq!(rows, 2);
+        assert!(voices[0] != voices[1] && !voices[..2].contains(&1) && voices[2..].iter().all(|&voice| voice == 1));
+
+        // Five symbols on nine mel frames.
+        let ids = Tensor::ones((13, 5, 4), DType::U32, &device)?;
+        let mask = Tensor::ones((13, 5), DType::F32, &device)?;
+        let index = Tensor::from_iter((0..13 * 9).map(|i| (i % 9 / 2) as u32), &device)?.reshape((13, 9))?;
+        let place = Tensor::zeros((13, 9, 4), DType::F32, &device)?;
+        let voice = Tensor::new(voices.as_slice(), &device)?;
+        let states = model.encoder.forward(&ids, &mask, &Mode::Eval)?;
+        let expected = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?;
+        let lengths = flat(&model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval)?);
+
+        let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device);
+        let mut said = Said {
+            durations: vec![7.0; 13 * 5],
+            mel: zeros(&[13, 9, 4])?,
+            log_f0: zeros(&[13, 9])?,
+            voiced: zeros(&[13, 9])?,
+        };
+        kept.say(rows, [&ids, &mask, &index, &place, &voice])?.replace(&mut said)?;
+        for (found, log) in said.durations[..10].iter().zip(&lengths) {
+            assert!((found - log.exp_m1().max(0.0)).abs() < 1e-5);
+        }
+        assert!(said.durations[10..].iter().all(|&length| length == 7.0));
+        let first = |tensor: &Tensor| tensor.narrow(0, 0, rows);
+        assert_eq!(flat(&first(&said.mel)?), flat(&first(&expected.mel)?));
+        assert_eq!(flat(&first(&said.log_f0)?), flat(&first(&expected.log_f0)?));
+        let voiced = flat(&first(&expected.voicing_logit)?).into_iter().map(|logit| f32::from(logit > 0.0));
+        assert_eq!(flat(&first(&said.voiced)?), voiced.collect::<Vec<_>>());
+        assert!(flat(&said.mel.narrow(0, rows, 13 - rows)?).iter().all(|&value| value == 0.0));
+
+        let all = BTreeSet::from([0, 1, 2]);
+        for (from, taught) in [(None, BTreeSet::from([1])), (Some(folder.path()), all)] {
+            assert!(matches!(KeptVoices::new(from, &taught, &device), Err(TrainError::Options(_))));
+        }
+        Ok(())
+    }
+}
