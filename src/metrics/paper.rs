@@ -138,8 +138,8 @@ pub struct LatencyOfLength {
 
 /// A system that makes films of lips.
 enum System {
-    Lips(LipsNets),
-    Reference(ReferenceNets),
+    Lips(Box<LipsNets>),
+    Reference(Box<ReferenceNets>),
 }
 
 impl System {
@@ -192,9 +192,9 @@ pub fn eval_paper(options: &EvalPaperOptions) -> Result<PaperReport> {
     let device = options.device.open()?;
     let lips = LipsNets::load(&options.lips, options.voice.as_deref(), &device)?;
     lips.needs_durations(&options.lips)?;
-    let mut systems = vec![("lips".to_owned(), System::Lips(lips))];
+    let mut systems = vec![("lips".to_owned(), System::Lips(Box::new(lips)))];
     for (name, folder) in &options.references {
-        systems.push((name.clone(), System::Reference(ReferenceNets::load_on(folder, &device)?)));
+        systems.push((name.clone(), System::Reference(Box::new(ReferenceNets::load_on(folder, &device)?))));
     }
     let figures = |(name, system): &(String, System)| {
         let figures = compare(&dataset, &clips, aids, |i| system.clip(&dataset, i))?.figures;

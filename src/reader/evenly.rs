@@ -58,7 +58,7 @@ mod tests {
 
     /// A film that is dark and moves from video frame 10 to 30 of 50.
     fn film() -> Vec<u8> {
-        let level = |k: usize| if (10..30).contains(&k) && k % 2 == 0 { 150 } else { 50 };
+        let level = |k: usize| if (10..30).contains(&k) && k.is_multiple_of(2) { 150 } else { 50 };
         (0..50).flat_map(|k| (0..CROP_BYTES).map(move |i| if i < CROP_BYTES / 2 { level(k) } else { 70 })).collect()
     }
 

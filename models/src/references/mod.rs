@@ -102,8 +102,8 @@ pub struct ReferenceModel {
 
 #[derive(Debug, Clone)]
 enum System {
-    DualLip(DualLip),
-    TransformerT2l(TransformerT2l),
+    DualLip(Box<DualLip>),
+    TransformerT2l(Box<TransformerT2l>),
 }
 
 /// A system and how far its decoding of a batch of texts has come.
@@ -121,12 +121,13 @@ impl ReferenceModel {
         let (previous, identity) = (cfg.previous.vector, cfg.identity.vector);
         let (system, motion) = match &cfg.system {
             SystemConfig::DualLip(system) => {
-                (System::DualLip(DualLip::new(system, previous, vb.pp("system"))?), system.motion)
+                let motion = system.motion;
+                (System::DualLip(Box::new(DualLip::new(system, previous, vb.pp("system"))?)), motion)
             }
             SystemConfig::TransformerT2l(system) => {
                 let width = system.encoder.width;
                 let system = TransformerT2l::new(system, previous, identity, vb.pp("system"))?;
-                (System::TransformerT2l(system), width)
+                (System::TransformerT2l(Box::new(system)), width)
             }
         };
         Ok(Self {
