@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Trains the Fourier vocoder of the voice `heart` against discriminators, on a GPU; minutes there are days on two cores.
+"""Trains the Fourier vocoder of the voice `heart` against discriminators, on a GPU; minutes there are days on two cores. On
+a CPU it can be fitted to a new voice's mel without them (--without-critics).
 
     pip install hibari-tts==0.2.1 scipy torch safetensors
     paravox export mel data/speech --voice heart -o mel.safetensors
@@ -37,9 +38,9 @@ WARM_STEPS = 1000
 class Corpus:
     """Windows of sentences with all that is known of them, on the device."""
 
-    def __init__(self, corpus, mel_file, workers, device, most):
+    def __init__(self, corpus, mel_file, workers, device, first, most, seed):
         with safe_open(mel_file, "numpy") as f:
-            names = sorted({key.rpartition(".")[0] for key in f.keys()})[:most]
+            names = sorted({key.rpartition(".")[0] for key in f.keys()})[first:][:most]
             mel, f0, valid = ([f.get_tensor(f"{name}.{what}") for name in names] for what in ("mel", "f0", "valid"))
         found = teacher.render(corpus, [(n, f.astype(np.float32)) for n, f in zip(names, f0)], workers)
         keep = [i for i, one in enumerate(found) if one and len(f0[i]) >= WIDE]
@@ -54,7 +55,7 @@ class Corpus:
         self.watched = torch.tensor([(s, CONTEXT) for s, i in zip(starts, keep) if valid[i][0]][:64], device=device)
         self.wide, self.window = torch.arange(WIDE, device=device), torch.arange(WINDOW, device=device)
         self.samples = torch.arange(WINDOW * HOP, device=device)
-        self.rng = np.random.default_rng(2)
+        self.rng = np.random.default_rng(seed)
 
     def draw(self, n):
         """(n, 2): first mel frame of what the net reads, and the window's place in it. Windows at the ends of a sentence
@@ -198,7 +199,10 @@ def main():
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=4e-4)
+    parser.add_argument("--first", type=int, default=0, help="leave out so many sentences before")
     parser.add_argument("--most", type=int, help="at most this many sentences")
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--without-critics", action="store_true")
     parser.add_argument("--device", default="cuda")
     args = parser.parse_args()
     torch.manual_seed(1)
@@ -213,18 +217,19 @@ def main():
     if net.parts == 3:
         net.add_free_phase()
         config = config.replace("\n\n[mel]", "\nfree_phase = true\n\n[mel]")
-    corpus = Corpus(args.corpus, args.mel, os.cpu_count(), args.device, args.most)
+    corpus = Corpus(args.corpus, args.mel, os.cpu_count(), args.device, args.first, args.most, args.seed)
     training = Training(net.to(args.device), corpus, args.batch, args.rate)
 
     began, step, limit = time.time(), 0, 60 * args.minutes
+    warm_steps, ramp = (math.inf, 100) if args.without_critics else (WARM_STEPS, 500)
     run, told = training.recorded(training.warm), 0.0
     while (seconds := time.time() - began) < limit:
-        if step == WARM_STEPS:
+        if step == warm_steps:
             run = training.recorded(training.duel)
         if step % 50 == 0:
             done = seconds / limit
             fall = 1.0 if done < 0.3 else 0.02 + 0.49 * (1 + math.cos(math.pi * (done - 0.3) / 0.7))
-            training.set_rate(args.rate * min(1.0, (step + 50) / 500) * fall, min(0.999, step / (step + 100)))
+            training.set_rate(args.rate * min(1.0, (step + 50) / ramp) * fall, min(0.999, step / (step + 100)))
         training.places.copy_(corpus.draw(args.batch))
         run()
         step += 1
