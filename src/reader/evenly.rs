@@ -15,7 +15,12 @@ pub(super) fn times(crops: &[u8], symbols: &[Symbol], fps: f64) -> Vec<f32> {
     let leading = symbols.iter().take_while(|symbol| !said(symbol)).count();
     let trailing = symbols[leading..].iter().rev().take_while(|symbol| !said(symbol)).count();
     let (moving, inner) = (moving(crops), symbols.len() - leading - trailing);
-    let start = if leading == 0 { 0.0 } else { moving.start as f64 };
+    let start = match leading {
+        0 => 0.0,
+        // Nothing is said.
+        all if all == symbols.len() => n_video_frames as f64,
+        _ => moving.start as f64,
+    };
     let end = if trailing == 0 { n_video_frames as f64 } else { moving.end as f64 };
     let edge = |i: usize| match i.checked_sub(leading) {
         None => start * i as f64 / leading as f64,
@@ -68,7 +73,8 @@ mod tests {
         let found = moving(&film);
         assert!(found.start.abs_diff(10) <= SMOOTHING && found.end.abs_diff(30) <= SMOOTHING, "{found:?}");
         let pause = Symbol::pause(Phoneme::Silence, SentenceKind::Statement);
-        let said = symbols_from_ipa("bɪn", SentenceKind::Statement).unwrap();
+        let mut said = symbols_from_ipa("bɪn", SentenceKind::Statement).unwrap();
+        said.retain(|symbol| !symbol.phoneme.is_pause());
         let symbols = [&[pause][..], &said, &[pause, pause]].concat();
         let times = times(&film, &symbols, 25.0);
         let (start, end) = (found.start as f32 / 25.0, found.end as f32 / 25.0);

@@ -353,6 +353,21 @@ mod tests {
         let mean = (0..24).map(late).sum::<f32>() / 24.0;
         assert!(mean < 0.04 && seen.pixels(3) == heard.pixels(3), "{mean} s");
 
+        // Told the times that the first reader found, a second one needs fewer steps.
+        (options.common.data, options.common.out) = (path("aligned"), path("again"));
+        (options.common.steps, options.frame_wise) = (100, true);
+        let report = train_reader(&options).unwrap();
+        let figure = |name: &str| report.validation.iter().find(|figure| figure.0 == name).unwrap().1;
+        assert!(figure("phoneme_error_rate") < 0.2 && figure("phoneme_start_error") < 40.0, "{report:?}");
+
+        // Evenly spread symbols fill the film in order.
+        assert_eq!(align_lips(&path("data"), None, &path("even")).unwrap(), 24);
+        let even = LipsDataset::open(path("even")).unwrap();
+        let meta = even.meta(3);
+        assert!(
+            meta.boundaries_s.is_sorted() && meta.boundaries_s.last() == Some(&(meta.n_video_frames as f32 / 25.0))
+        );
+
         options.speakers = vec!["nobody".into()];
         assert!(matches!(train_reader(&options), Err(TrainError::Options(_))));
     }
