@@ -345,7 +345,7 @@ mod tests {
         }
     }
 
-    /// Below the chin the picture rises and sinks as a whole, twice as far apart as half a breath; the face stays.
+    /// Below the chin the picture sinks and rises by half a breath; the face stays.
     #[test]
     fn the_body_breathes_and_the_face_does_not() {
         let face = face(300, 400, MAP);
