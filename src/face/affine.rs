@@ -26,6 +26,11 @@ impl Affine {
         [a * x + b * y + c, d * x + e * y + f]
     }
 
+    /// How long a step to the right becomes.
+    pub(super) fn scale(&self) -> f32 {
+        self.0[0].hypot(self.0[3])
+    }
+
     /// The inverse map, or `None` where this one flattens the plane or holds what is no finite number.
     pub fn inverse(&self) -> Option<Self> {
         let [a, b, c, d, e, f] = self.0.map(f64::from);

@@ -180,8 +180,7 @@ impl Performer {
     /// For pictures of `width` by `height` pixels whose crop `picture_from_crop` puts in place.
     pub(super) fn new(performance: Performance, width: u32, height: u32, picture_from_crop: &Affine) -> Self {
         let size = [width as usize, height as usize];
-        let [a, _, _, d, _, _] = picture_from_crop.0;
-        let scale = a.hypot(d);
+        let scale = picture_from_crop.scale();
         let centre = picture_from_crop.apply([CROP_WIDTH as f32 / 2.0, CROP_HEIGHT as f32 / 2.0]);
         let share = |x: usize, y: usize| {
             let place = [x as f32 + 0.5, y as f32 + 0.5];

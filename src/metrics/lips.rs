@@ -24,7 +24,7 @@ use crate::train::lips_corpus::{
     choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, tensor_to_crops, visemes,
 };
 use crate::train::start::Start;
-use crate::train::symbols::{GridBatch, SymbolBatch};
+use crate::train::symbols::{GridBatch, SymbolBatch, predicted_lengths};
 use crate::train::{Result, TrainError};
 
 /// Configuration of an encoder that was trained along with lips; one that a voice trained is in the voice's own.
@@ -70,8 +70,7 @@ impl LipsNets {
         let Some(predictor) = &self.model.duration else { return Ok(None) };
         let (ids, mask) = SymbolBatch::new(&[meta.symbols.as_slice()]).tensors(&self.device)?;
         let states = self.encoder.forward(&ids, &mask, &Mode::Eval)?;
-        let log_durations: Vec<f32> = predictor.forward(&states, &mask, None, &Mode::Eval)?.flatten_all()?.to_vec1()?;
-        let durations: Vec<f32> = log_durations.into_iter().map(|log| log.exp_m1().max(0.0)).collect();
+        let durations = predicted_lengths(&predictor.forward(&states, &mask, None, &Mode::Eval)?)?;
         let timeline = Timeline::from_mel_frames(&durations, HOP_LENGTH, 1.0)
             .map_err(|error| TrainError::Data(format!("{}/{}: {error}", meta.speaker, meta.clip)))?;
         let n_video_frames = ((timeline.total_s() * f64::from(meta.fps)).round() as usize).max(1);

@@ -16,7 +16,7 @@ use crate::data::{SpeechDataset, Split};
 use crate::device::Backend;
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE, Timeline};
 use crate::train::start::Start;
-use crate::train::symbols::{GridBatch, SymbolBatch};
+use crate::train::symbols::{GridBatch, SymbolBatch, predicted_lengths};
 use crate::train::{Result, TrainError};
 
 /// Options of [`eval_voice`].
@@ -120,8 +120,7 @@ pub(crate) fn compare_sentence(
     let log_durations = model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval)?;
     let out = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?;
 
-    let predicted: Vec<f32> = log_durations.flatten_all()?.to_vec1()?;
-    let predicted: Vec<f32> = predicted.iter().map(|value| (value.exp() - 1.0).max(0.0)).collect();
+    let predicted = predicted_lengths(&log_durations)?;
     let mel: Vec<f32> = out.mel.flatten_all()?.to_vec1()?;
     let log_f0: Vec<f32> = out.log_f0.flatten_all()?.to_vec1()?;
     let voicing: Vec<f32> = out.voicing_logit.flatten_all()?.to_vec1()?;

@@ -7,9 +7,9 @@ use crate::text::Symbol;
 /// Video frames on each side of one over which its movement is averaged.
 const SMOOTHING: usize = 2;
 
-/// The times of the edges of `symbols` in a film, in seconds, one more than symbols: pauses at the ends last while the lips
-/// are at rest.
-pub(super) fn times(crops: &[u8], symbols: &[Symbol], fps: f64) -> Vec<f32> {
+/// The times of the edges of `symbols` in a film of whole crops, at least one, in seconds, one more than symbols: pauses at
+/// the ends last while the lips are at rest.
+pub(crate) fn spread_evenly(crops: &[u8], symbols: &[Symbol], fps: f64) -> Vec<f32> {
     let n_video_frames = crops.len() / CROP_BYTES;
     let said = |symbol: &&Symbol| !symbol.phoneme.is_pause();
     let leading = symbols.iter().take_while(|symbol| !said(symbol)).count();
@@ -76,13 +76,13 @@ mod tests {
         let mut said = symbols_from_ipa("bɪn", SentenceKind::Statement).unwrap();
         said.retain(|symbol| !symbol.phoneme.is_pause());
         let symbols = [&[pause][..], &said, &[pause, pause]].concat();
-        let times = times(&film, &symbols, 25.0);
+        let times = spread_evenly(&film, &symbols, 25.0);
         let (start, end) = (found.start as f32 / 25.0, found.end as f32 / 25.0);
         let third = (end - start) / 3.0;
         let expected = [0.0, start, start + third, start + 2.0 * third, end, (end + 2.0) / 2.0, 2.0];
         assert!(times.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{times:?} {expected:?}");
         // Without pauses around them, symbols take all the film has.
-        assert_eq!(super::times(&film, &said, 25.0)[3], 2.0);
-        assert_eq!(super::times(&film, &[pause], 25.0), [0.0, 2.0]);
+        assert_eq!(spread_evenly(&film, &said, 25.0)[3], 2.0);
+        assert_eq!(spread_evenly(&film, &[pause], 25.0), [0.0, 2.0]);
     }
 }

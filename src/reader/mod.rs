@@ -29,6 +29,7 @@ use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
 use crate::train::{Result, TrainError};
 
 pub use edits::Errors;
+pub(crate) use evenly::spread_evenly;
 use view::{Look, views};
 
 /// Reads lips.
@@ -133,12 +134,6 @@ impl Seen {
         });
         Some(std::iter::once(0.0).chain(ends).collect())
     }
-}
-
-/// Times of the edges of `symbols` in a film of whole crops, at least one, that no reader has looked at: spread evenly over
-/// the time in which the lips move.
-pub(crate) fn spread_evenly(crops: &[u8], symbols: &[Symbol], fps: f64) -> Vec<f32> {
-    evenly::times(crops, symbols, fps)
 }
 
 /// Refuses a configuration that this program's phonemes do not fit.

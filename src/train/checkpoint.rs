@@ -56,6 +56,12 @@ pub(crate) fn read_config<C: DeserializeOwned>(path: &Path) -> Result<C> {
     config::from_toml(&text).map_err(|error| TrainError::checkpoint(path, error))
 }
 
+/// Writes a file of a nets' configuration.
+pub(crate) fn write_config(path: &Path, config: &impl Serialize) -> Result<()> {
+    let text = config::to_toml(config).expect("a config that was read can be written");
+    write_atomically(path, text.as_bytes())
+}
+
 /// Writes a checkpoint and, beside it, the nets alone.
 pub(crate) fn save(
     folder: &Path,

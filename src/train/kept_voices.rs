@@ -10,6 +10,7 @@ use paravox_models::mode::Mode;
 use paravox_models::model::VoiceModel;
 
 use super::error::{Result as TrainResult, TrainError};
+use super::symbols::predicted_lengths;
 use crate::metrics::voice::load_voice;
 
 /// One of so many sentences is a kept voice's.
@@ -66,9 +67,8 @@ impl KeptVoices {
         let log_durations = self.model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval)?;
         let states = regulate(&states, &first(index)?)?;
         let out = self.model.mel.forward(&states, &first(place)?, Some(&voice), &Mode::Eval)?;
-        let durations = log_durations.flatten_all()?.to_vec1::<f32>()?;
         Ok(Said {
-            durations: durations.into_iter().map(|length| length.exp_m1().max(0.0)).collect(),
+            durations: predicted_lengths(&log_durations)?,
             mel: out.mel.detach(),
             log_f0: out.log_f0.detach(),
             voiced: out.voicing_logit.gt(0.0)?.to_dtype(mask.dtype())?,
@@ -94,16 +94,9 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use candle_core::DType;
-    use paravox_models::config::{VoiceConfig, from_toml};
-    use paravox_models::params::Params;
 
-    use super::super::checkpoint::{CONFIG, MODEL};
+    use super::super::start::tests::{TINY, model, save};
     use super::*;
-
-    const TINY: &str = "n_voices = 3\n[encoder]\nvocab = [47, 3, 4, 3]\nwidth = 8\n\
-        stack = { type = \"conv_next\", blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n\
-        [duration]\nlayers = 1\nchannels = 8\nkernel = 3\ndropout = 0.0\n\
-        [mel]\nn_mels = 4\nchannels = 8\nstack = { blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n";
 
     fn flat(tensor: &Tensor) -> Vec<f32> {
         tensor.flatten_all().unwrap().to_vec1().unwrap()
@@ -112,11 +105,9 @@ mod tests {
     #[test]
     fn the_first_sentences_are_said_by_voices_the_corpus_lacks_as_they_were() -> Result<()> {
         let (device, folder) = (Device::Cpu, tempfile::tempdir().unwrap());
-        let config: VoiceConfig = from_toml(TINY).unwrap();
-        let params = Params::new(1, &device);
-        let model = VoiceModel::new(&config, params.builder())?;
-        params.save(&folder.path().join(MODEL)).unwrap();
-        std::fs::write(folder.path().join(CONFIG), TINY).unwrap();
+        let three_voices = TINY.replace("n_voices = 1", "n_voices = 3");
+        let (params, model) = model(&three_voices, 1);
+        save(folder.path(), &params, &three_voices);
 
         let kept = KeptVoices::new(Some(folder.path()), &BTreeSet::from([1]), &device).unwrap();
         let mut voices = vec![1; 13];

@@ -24,7 +24,7 @@ use paravox_models::params::Params;
 use paravox_models::text_encoder::TextEncoder;
 
 use super::adversary;
-use super::checkpoint::{AID, write_atomically};
+use super::checkpoint::{AID, write_config};
 use super::error::{Result, TrainError};
 use super::lips_corpus::{Clips, LipsBatch, SHAPE_VALUES, choose, motion_at, spread};
 use super::options::TrainOptions;
@@ -148,9 +148,8 @@ impl LipsTrainer {
             (Some(voice), None) => load_encoder(voice, &device)?,
             (None, None) => {
                 let voice: VoiceConfig = config::preset(&options.encoder_preset).map_err(unusable)?;
-                let text = config::to_toml(&voice.encoder).map_err(unusable)?;
                 std::fs::create_dir_all(&common.out).map_err(|error| TrainError::write(&common.out, error))?;
-                write_atomically(&common.out.join(ENCODER_CONFIG), text.as_bytes())?;
+                write_config(&common.out.join(ENCODER_CONFIG), &voice.encoder)?;
                 TextEncoder::new(&voice.encoder, params.builder().pp("encoder"))?
             }
         };

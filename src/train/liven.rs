@@ -11,10 +11,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use paravox_models::config::to_toml;
 use paravox_models::mode::Mode;
 
-use super::checkpoint::{CONFIG, load_model, save_model, write_atomically};
+use super::checkpoint::{CONFIG, load_model, save_model, write_config};
 use super::error::{Result, TrainError};
 use super::lips_corpus::{choose, crops_to_tensor};
 use crate::data::{LipsDataset, Split};
@@ -69,8 +68,7 @@ pub fn liven(options: &LivenOptions) -> Result<()> {
     std::fs::create_dir_all(out).map_err(|error| TrainError::write(out, error))?;
     save_model(out, &model, &[("kind", "lips"), ("gain", &gain.to_string())])?;
     nets.config.image.sharpen = sharpen.unwrap_or(nets.config.image.sharpen);
-    let config = to_toml(&nets.config).expect("a config that was read can be written");
-    write_atomically(&out.join(CONFIG), config.as_bytes())?;
+    write_config(&out.join(CONFIG), &nets.config)?;
     let (from, to) = (lips.join(ENCODER_CONFIG), out.join(ENCODER_CONFIG));
     if from.exists() && from != to {
         std::fs::copy(&from, &to).map_err(|error| TrainError::write(&to, error))?;

@@ -17,7 +17,7 @@ use rand::Rng;
 
 use super::batches::step_rng;
 use super::error::{Result, TrainError};
-use super::lips_corpus::{check_speakers, choose, spread};
+use super::lips_corpus::{check_speakers, choose, clip_timeline, spread};
 use super::options::TrainOptions;
 use super::run::{self, Loss, TrainReport, Trainer};
 use crate::align::class_of;
@@ -70,7 +70,7 @@ pub fn train_reader(options: &ReaderOptions) -> Result<TrainReport> {
     let films = Arc::new(Films::open(&common.data, &options.speakers, config.steps)?);
     let trainer = ReaderTrainer::new(config, options, films.clone())?;
     let (seed, batch) = (common.seed, common.batch);
-    run::run(&trainer, common, move |step| Ok(films.batch(seed, step, batch)))
+    run::run(&trainer, common, move |step| films.batch(seed, step, batch))
 }
 
 /// The clips to read.
@@ -99,7 +99,7 @@ impl Films {
         Ok(Self { dataset, train, watched, steps })
     }
 
-    fn batch(&self, seed: u64, step: u64, n: usize) -> ReaderBatch {
+    fn batch(&self, seed: u64, step: u64, n: usize) -> Result<ReaderBatch> {
         let mut rng = step_rng(seed, step);
         let films: Vec<(Vec<f32>, CtcTarget, Vec<u32>)> = (0..n)
             .map(|_| {
@@ -112,12 +112,12 @@ impl Films {
                 }
                 let shift = [rng.random_range(SHIFT), rng.random_range(SHIFT)];
                 let look = Look { mirrored: rng.random(), shift };
-                let classes = classes(self.dataset.meta(i), self.steps);
+                let classes = classes(self.dataset.meta(i), self.steps)?;
                 let classes = order.iter().flat_map(|k| &classes[k * self.steps..(k + 1) * self.steps]).copied();
                 let classes = classes.collect();
-                (views(self.dataset.pixels(i), order.into_iter(), look), target, classes)
+                Ok((views(self.dataset.pixels(i), order.into_iter(), look), target, classes))
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let length = films.iter().map(|film| film.0.len() / VIEW_PIXELS).max().unwrap_or(0);
         let mut batch = ReaderBatch { length, ..ReaderBatch::default() };
         for (mut views, target, mut classes) in films {
@@ -128,19 +128,18 @@ impl Films {
             views.resize(length * VIEW_PIXELS, 0.0);
             batch.views.extend(views);
         }
-        batch
+        Ok(batch)
     }
 }
 
 /// The class of each step of a film by the corpus's times.
-fn classes(meta: &LipsMeta, steps: usize) -> Vec<u32> {
-    let ends = &meta.boundaries_s[1..];
+fn classes(meta: &LipsMeta, steps: usize) -> Result<Vec<u32>> {
+    let timeline = clip_timeline(&meta.boundaries_s)?;
     let class = |step: usize| {
-        let middle_s = (step as f32 + 0.5) / (steps as f32 * meta.fps);
-        let symbol = ends.partition_point(|&end| end <= middle_s).min(meta.symbols.len() - 1);
-        class_of(meta.symbols[symbol].phoneme) as u32
+        let middle_s = (step as f64 + 0.5) / (steps as f64 * f64::from(meta.fps));
+        class_of(meta.symbols[timeline.place_at_seconds(middle_s).symbol].phoneme) as u32
     };
-    (0..meta.n_video_frames * steps).map(class).collect()
+    Ok((0..meta.n_video_frames * steps).map(class).collect())
 }
 
 /// The video frames of a film in the order in which they are shown: some lost, some twice, a stretch held.
@@ -323,7 +322,7 @@ mod tests {
                 let options = ReaderOptions { common, frame_wise, ..ReaderOptions::default() };
                 ReaderTrainer::new(config.clone(), &options, films.clone()).unwrap()
             };
-            composed::check(make, |trainer| trainer.films.batch(1, 0, 3));
+            composed::check(make, |trainer| trainer.films.batch(1, 0, 3).unwrap());
         }
     }
 

@@ -215,9 +215,7 @@ impl<'a, T: Trainer> Loop<'a, T> {
                     let nets: Vec<_> = vars.iter().filter(|(name, _)| !checkpoint::is_aid(name)).cloned().collect();
                     Start::read(from, T::KIND)?.assign(&nets)?;
                 }
-                let config = options.out.join(checkpoint::CONFIG);
-                let text = config::to_toml(trainer.config()).expect("a config that was read can be written");
-                checkpoint::write_atomically(&config, text.as_bytes())?;
+                checkpoint::write_config(&options.out.join(checkpoint::CONFIG), trainer.config())?;
             }
         }
         let now = Instant::now();

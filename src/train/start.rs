@@ -108,7 +108,7 @@ impl Start {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use candle_core::Device;
     use paravox_models::config::{VoiceConfig, preset, to_toml};
     use paravox_models::mode::Mode;
@@ -117,16 +117,24 @@ mod tests {
 
     use super::*;
 
-    const TINY: &str = "n_voices = 1\n[encoder]\nvocab = [47, 3, 4, 3]\nwidth = 8\n\
+    /// The configuration of a voice.
+    pub(in crate::train) const TINY: &str = "n_voices = 1\n[encoder]\nvocab = [47, 3, 4, 3]\nwidth = 8\n\
         stack = { type = \"conv_next\", blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n\
         [duration]\nlayers = 1\nchannels = 8\nkernel = 3\ndropout = 0.0\n\
         [mel]\nn_mels = 4\nchannels = 8\nstack = { blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n";
 
-    fn model(config: &str, seed: u64) -> (Params, VoiceModel) {
+    /// A fresh voice.
+    pub(in crate::train) fn model(config: &str, seed: u64) -> (Params, VoiceModel) {
         let config: VoiceConfig = paravox_models::config::from_toml(config).unwrap();
         let params = Params::new(seed, &Device::Cpu);
         let model = VoiceModel::new(&config, params.builder()).unwrap();
         (params, model)
+    }
+
+    /// Writes a voice as a training does.
+    pub(in crate::train) fn save(folder: &Path, params: &Params, config: &str) {
+        params.save(&folder.join(MODEL)).unwrap();
+        std::fs::write(folder.join(CONFIG), config).unwrap();
     }
 
     /// Log durations and mel of one sentence.
@@ -146,12 +154,8 @@ mod tests {
     #[test]
     fn voices_are_added_and_those_before_sound_as_they_did() {
         let folder = tempfile::tempdir().unwrap();
-        let save = |params: &Params, config: &str| {
-            params.save(&folder.path().join(MODEL)).unwrap();
-            std::fs::write(folder.path().join(CONFIG), config).unwrap();
-        };
         let (one, old) = model(TINY, 1);
-        save(&one, TINY);
+        save(folder.path(), &one, TINY);
         let two_voices = TINY.replace("n_voices = 1", "n_voices = 2");
         let (two, new) = model(&two_voices, 2);
         let start = Start::read(folder.path(), "voice").unwrap();
@@ -160,7 +164,7 @@ mod tests {
         assert_eq!(outputs(&new, 0), outputs(&old, 0));
         assert_ne!(outputs(&new, 1), outputs(&new, 0));
         // And from two to three.
-        save(&two, &two_voices);
+        save(folder.path(), &two, &two_voices);
         let (three, newer) = model(&TINY.replace("n_voices = 1", "n_voices = 3"), 3);
         Start::read(folder.path(), "voice").unwrap().assign(&three.vars()).unwrap();
         assert_eq!([outputs(&newer, 0), outputs(&newer, 1)], [outputs(&new, 0), outputs(&new, 1)]);

@@ -62,6 +62,12 @@ pub(crate) fn encode(
     if frozen { Ok(encoder.forward(ids, mask, &Mode::Eval)?.detach()) } else { encoder.forward(ids, mask, mode) }
 }
 
+/// The mel frames of B x S symbols whose ln(1 + mel frames) were predicted, (B, S).
+pub(crate) fn predicted_lengths(log_durations: &Tensor) -> Result<Vec<f32>> {
+    let logs: Vec<f32> = log_durations.flatten_all()?.to_vec1()?;
+    Ok(logs.into_iter().map(|log| log.exp_m1().max(0.0)).collect())
+}
+
 /// Named and weighted losses of predicted durations (ParaLip equation 4).
 ///
 /// # Shapes

@@ -3,7 +3,7 @@
 //! Where a net is unsure, L1 makes it answer with the middle of all images that may be, in which fine detail is weak: teeth,
 //! the edges of lips. Their amplitude is restored after the fact, as that of motion is.
 
-use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use crate::ops;
@@ -22,14 +22,12 @@ pub(super) fn sharpen(images: &Tensor, amount: f64) -> Result<Tensor> {
     if ops::has_kernels(images) {
         return images.contiguous()?.apply_op1_no_bwd(&Sharpen { amount: amount as f32 });
     }
-    let blurred = blur(&blur(images, D::Minus1)?, D::Minus2)?;
+    let blurred = blur(&blur(images, 3)?, 2)?;
     (images + ((images - blurred)? * amount)?)?.clamp(0f32, 1f32)
 }
 
 /// Blurred along one axis.
-fn blur(images: &Tensor, axis: D) -> Result<Tensor> {
-    use candle_core::shape::Dim;
-    let axis = axis.to_index(images.shape(), "blur")?;
+fn blur(images: &Tensor, axis: usize) -> Result<Tensor> {
     let padded = images.pad_with_same(axis, REACH, REACH)?;
     let mut sum = images.zeros_like()?;
     for (tap, weight) in BLUR.iter().enumerate() {

@@ -68,7 +68,7 @@ fn places(strips: &[Strip]) -> Vec<f32> {
         .map(|i| strips.iter().map(|strip| f64::from(strip.grey[i])).sum::<f64>() / strips.len() as f64)
         .collect();
     // Slopes across and down, and 1, of the pixels inside.
-    let inside = (width..size - width).filter(|i| !matches!(i % width, 0) && i % width + 1 != width);
+    let inside = (width..size - width).filter(|i| (1..width - 1).contains(&(i % width)));
     let inside: Vec<(usize, [f64; 3])> = inside
         .map(|i| (i, [(mean[i + 1] - mean[i - 1]) / 2.0, (mean[i + width] - mean[i - width]) / 2.0, 1.0]))
         .collect();

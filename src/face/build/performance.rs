@@ -62,8 +62,7 @@ pub(super) fn measure(
     };
     let length_s = head.len() as f32 / POSES_HZ as f32;
     let blinks_s = if blink.is_some() { times(length_s, per_s) } else { Vec::new() };
-    let [a, _, _, d, _, _] = face.affine.0;
-    let breath = super::breath::rise(clips, corpus)? / a.hypot(d);
+    let breath = super::breath::rise(clips, corpus)? / face.affine.scale();
     Ok(Some(Performance { head, blinks_s, blink, breath: breath.clamp(0.0, MOST_BREATH) }))
 }
 

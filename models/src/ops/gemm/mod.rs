@@ -143,7 +143,7 @@ impl Packed {
             check_base(&target, base);
             let slices = slices([self.rows]);
             if let Some(tasks) = Tasks::of(&mut target, &slices) {
-                tasks.run(&slices, aligned(&self.copies), tasks.whole_panels(base).base());
+                tasks.run(&slices, aligned(&self.copies), base);
             }
         };
         // SAFETY: a product writes all of its target.
@@ -163,12 +163,11 @@ pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<
     check_base(targets, base);
     let slices = slices(right.iter().map(|b| b.rows));
     let Some(tasks) = Tasks::of(targets, &slices) else { return };
-    let whole = tasks.whole_panels(base);
     let at_once = (RIGHT / (tasks.panels * PANEL * DEPTH)).max(1);
     let mut copies = Vec::new();
     for (i, slices) in slices.chunks(at_once).enumerate() {
         copy_panels(right, slices, columns, tasks.parallel, &mut copies);
-        tasks.run(slices, aligned(&copies), if i > 0 { Base::Result } else { whole.base() });
+        tasks.run(slices, aligned(&copies), if i > 0 { Base::Result } else { base });
     }
 }
 
@@ -234,23 +233,6 @@ struct Tasks<'t, 'm> {
     parallel: bool,
 }
 
-/// A base in whole panels.
-enum Whole {
-    Zero,
-    Row(Vec<f32>),
-    Result,
-}
-
-impl Whole {
-    fn base(&self) -> Base<'_> {
-        match self {
-            Self::Zero => Base::Zero,
-            Self::Row(row) => Base::Row(row),
-            Self::Result => Base::Result,
-        }
-    }
-}
-
 impl<'t, 'm> Tasks<'t, 'm> {
     /// `None` where there is nothing to write.
     fn of(targets: &'t mut [(MatMut<'_>, Vec<Mat<'m>>)], slices: &[Slice]) -> Option<Self> {
@@ -284,18 +266,16 @@ impl<'t, 'm> Tasks<'t, 'm> {
         })
     }
 
-    fn whole_panels(&self, base: Base<'_>) -> Whole {
-        match base {
-            Base::Zero => Whole::Zero,
-            Base::Row(row) => Whole::Row([row, &vec![0.0; self.panels * PANEL - self.columns]].concat()),
-            Base::Result => Whole::Result,
-        }
-    }
-
-    /// `copies` hold the slices' rows of the right matrices in panels, and `base` is in whole ones.
+    /// `copies` hold the slices' rows of the right matrices in panels.
     fn run(&self, slices: &[Slice], copies: &[f32], base: Base<'_>) {
         let depth = slices.iter().map(|s| s.depth).sum::<usize>();
         assert!(copies.len() >= depth * self.panels * PANEL, "copies do not fit");
+        // The base in whole panels.
+        let row = match base {
+            Base::Row(row) => [row, &vec![0.0; self.panels * PANEL - self.columns]].concat(),
+            _ => Vec::new(),
+        };
+        let base = if let Base::Row(_) = base { Base::Row(&row) } else { base };
         let across = self.panels.div_ceil(self.panels_per_task);
         let task = |buffer: &mut Vec<f32>, task: usize| {
             let (target, rows) = self.blocks[task / across];
