@@ -13,6 +13,8 @@ mod mp4;
 // Live output on a sound server and a virtual screen.
 #[cfg(feature = "playback")]
 mod playback;
+// Recordings become data to train on.
+mod prepare;
 // Pace, pitch, volume, pauses and melody as they are heard.
 mod prosody;
 // The README, the help and ARCHITECTURE.md say what is so.

@@ -8,6 +8,7 @@ use crate::identity_encoder::IdentityConfig;
 use crate::image_decoder::ImageConfig;
 use crate::mel_decoder::MelDecoderConfig;
 use crate::motion_decoder::MotionConfig;
+use crate::pitch_decoder::PitchConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
@@ -37,7 +38,9 @@ pub struct VoiceConfig {
     pub encoder: TextEncoderConfig,
     /// States to durations.
     pub duration: DurationConfig,
-    /// States on the mel grid to mel, F0 and voicing.
+    /// States to F0 and voicing on the mel grid.
+    pub pitch: PitchConfig,
+    /// States on the mel grid to mel.
     pub mel: MelDecoderConfig,
 }
 

@@ -5,7 +5,7 @@
 //! | [`ops`] | tensor operations with fast CPU kernels and right gradients |
 //! | [`layers`] | the blocks that nets are made of |
 //! | [`text_encoder`], [`duration_predictor`], [`length_regulator`] | symbols to states, and states to a time grid: shared by voice and lips |
-//! | [`mel_decoder`] | states to mel, F0 and voicing |
+//! | [`pitch_decoder`], [`mel_decoder`] | states to F0 and voicing, and to mel |
 //! | [`identity_encoder`], [`motion_decoder`], [`image_decoder`] | states and an image of a person to images of lips |
 //! | [`aligner`] | mel to the phoneme of each mel frame |
 //! | [`landmark_net`] | a lip crop to the points of the mouth |
@@ -37,6 +37,7 @@ pub mod model;
 pub mod motion_decoder;
 pub mod ops;
 pub mod params;
+pub mod pitch_decoder;
 pub mod references;
 pub mod summary;
 pub mod text_encoder;

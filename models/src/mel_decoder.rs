@@ -1,4 +1,4 @@
-//! The mel decoder: states on the mel grid to a log-mel spectrogram, F0 and voicing, all mel frames at once.
+//! The mel decoder: states on the mel grid to a log-mel spectrogram, all mel frames at once.
 //!
 //! FastSpeech's decoder (Ren et al. 2019) with convolutions in place of attention: each output depends on a bounded
 //! number of mel frames, so that streamed speech equals speech made in one go.
@@ -12,8 +12,6 @@ use crate::layers::{ConvNextBlock, ConvNextConfig, Embedding, Initialiser, Layer
 use crate::length_regulator::PLACE_FEATURES;
 use crate::mode::Mode;
 
-/// What the F0 output is measured from: ln(180 Hz), between men's and women's voices.
-const LOG_F0_CENTRE: f64 = 5.193;
 /// About the mean of a log-mel spectrogram of speech, where the mel output starts.
 const MEL_MEAN: f64 = -5.;
 const EPS: f64 = 1e-6;
@@ -30,18 +28,7 @@ pub struct MelDecoderConfig {
     pub stack: ConvNextConfig,
 }
 
-/// What a [`MelDecoder`] predicts.
-#[derive(Debug, Clone)]
-pub struct MelOutput {
-    /// (B, T, n_mels): natural logarithm of the mel spectrogram.
-    pub mel: Tensor,
-    /// (B, T): natural logarithm of F0 in Hz; meaningful where voiced.
-    pub log_f0: Tensor,
-    /// (B, T): logit of the probability that the mel frame is voiced.
-    pub voicing_logit: Tensor,
-}
-
-/// A linear map, ConvNeXt blocks, LayerNorm and linear heads.
+/// A linear map, ConvNeXt blocks, LayerNorm and a linear head.
 #[derive(Debug, Clone)]
 pub struct MelDecoder {
     input: Linear,
@@ -49,12 +36,11 @@ pub struct MelDecoder {
     blocks: Vec<ConvNextBlock>,
     norm: LayerNorm,
     mel: Linear,
-    pitch: Linear,
     context: usize,
 }
 
 impl MelDecoder {
-    /// Reads `input`, `block.N`, `norm`, `mel`, `pitch` and, where there is more than one voice, `voice`.
+    /// Reads `input`, `block.N`, `norm`, `mel` and, where there is more than one voice, `voice`.
     pub fn new(cfg: &MelDecoderConfig, state_width: usize, n_voices: usize, vb: VarBuilder) -> Result<Self> {
         let mel = LinearConfig::new(cfg.channels, cfg.n_mels).start(Initialiser::Bias(MEL_MEAN));
         Ok(Self {
@@ -63,7 +49,6 @@ impl MelDecoder {
             blocks: cfg.stack.build(cfg.channels, vb.pp("block"))?,
             norm: LayerNorm::new(cfg.channels, EPS, vb.pp("norm"))?,
             mel: Linear::new(&mel, vb.pp("mel"))?,
-            pitch: Linear::new(&LinearConfig::new(cfg.channels, 2), vb.pp("pitch"))?,
             context: cfg.stack.context(),
         })
     }
@@ -79,24 +64,13 @@ impl MelDecoder {
     /// - `regulated`: (B, T, D), states on the mel grid
     /// - `place`: (B, T, [`PLACE_FEATURES`])
     /// - `voice`: (B) u32, ignored by a model of one voice
-    pub fn forward(
-        &self,
-        regulated: &Tensor,
-        place: &Tensor,
-        voice: Option<&Tensor>,
-        mode: &Mode,
-    ) -> Result<MelOutput> {
+    /// - output: (B, T, n_mels), the natural logarithm of the mel spectrogram
+    pub fn forward(&self, regulated: &Tensor, place: &Tensor, voice: Option<&Tensor>, mode: &Mode) -> Result<Tensor> {
         let xs = self.input.forward(&Tensor::cat(&[regulated, place], 2)?)?;
         let mut xs = add_voice(&xs, self.voice.as_ref(), voice)?;
         for block in &self.blocks {
             xs = block.forward(&xs, None, mode)?;
         }
-        let xs = self.norm.forward(&xs)?;
-        let pitch = self.pitch.forward(&xs)?;
-        Ok(MelOutput {
-            mel: self.mel.forward(&xs)?,
-            log_f0: (pitch.narrow(2, 0, 1)?.squeeze(2)? + LOG_F0_CENTRE)?,
-            voicing_logit: pitch.narrow(2, 1, 1)?.squeeze(2)?,
-        })
+        self.mel.forward(&self.norm.forward(&xs)?)
     }
 }

@@ -11,6 +11,7 @@ use crate::layers::{Linear, LinearConfig};
 use crate::mel_decoder::MelDecoder;
 use crate::motion_decoder::MotionDecoder;
 use crate::params::Params;
+use crate::pitch_decoder::PitchDecoder;
 use crate::summary::Summary;
 use crate::text_encoder::TextEncoder;
 
@@ -24,17 +25,20 @@ pub struct VoiceModel {
     pub encoder: TextEncoder,
     /// States to durations.
     pub duration: DurationPredictor,
-    /// States on the mel grid to mel, F0 and voicing.
+    /// States to F0 and voicing on the mel grid.
+    pub pitch: PitchDecoder,
+    /// States on the mel grid to mel.
     pub mel: MelDecoder,
 }
 
 impl VoiceModel {
-    /// Reads `encoder`, `duration` and `mel`.
+    /// Reads `encoder`, `duration`, `pitch` and `mel`.
     pub fn new(cfg: &VoiceConfig, vb: VarBuilder) -> Result<Self> {
         let width = cfg.encoder.width;
         Ok(Self {
             encoder: TextEncoder::new(&cfg.encoder, vb.pp("encoder"))?,
             duration: DurationPredictor::new(&cfg.duration, width, cfg.n_voices, vb.pp("duration"))?,
+            pitch: PitchDecoder::new(&cfg.pitch, width, cfg.n_voices, vb.pp("pitch"))?,
             mel: MelDecoder::new(&cfg.mel, width, cfg.n_voices, vb.pp("mel"))?,
         })
     }

@@ -47,7 +47,7 @@ def _branches(job):
     return whole, i16(harmonics), i16(rest), gains, 2 * np.pi * (turns[HOP // 2 :: HOP] % 1.0)
 
 
-def _own_phase(phase, f0):
+def own_phase(phase, f0):
     """The phase that our pulse train runs through, beginning in each voiced stretch where it fits the teacher's best."""
     f0 = f0.astype(np.float64)
     running = np.cumsum((np.concatenate([[0], f0[:-1]]) + f0) * (np.pi / 24000 * HOP))
@@ -67,4 +67,4 @@ def render(corpus, sentences, workers):
     jobs = [(number, ids[name], len(f0)) for number, (name, f0) in enumerate(sentences)]
     with multiprocessing.get_context("spawn").Pool(workers, _start) as pool:
         found = pool.map(_branches, jobs, chunksize=8)
-    return [one and (*one[:4], _own_phase(one[4], f0)) for one, (_, f0) in zip(found, sentences)]
+    return [one and (*one[:4], own_phase(one[4], f0)) for one, (_, f0) in zip(found, sentences)]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Trains the Fourier vocoder of the voice `heart` against discriminators, on a GPU; minutes there are days on two cores. On
-a CPU it can be fitted to a new voice's mel without them (--without-critics).
+"""Trains the Fourier vocoder of a voice against discriminators, on a GPU; minutes there are days on two cores. On a CPU it
+can be fitted to a voice's mel without them (--without-critics).
 
     pip install hibari-tts==0.2.1 scipy torch safetensors
     paravox export mel data/speech --voice heart -o mel.safetensors
@@ -10,6 +10,9 @@ heart/corpus.jsonl is the corpus that data/speech was prepared from. The weights
 free phase, which then gets one. After a warm-up on what the teacher's branches tell (harmonics by spectrum and phase, gains
 of noise and free branch, phase of the free branch), discriminators join, by least squares (Mao et al. 2017) and by their
 features (Larsen et al. 2016). What is written is an average over steps.
+
+With --recordings the corpus need not be hibari's: harmonics are told apart by F0 (recordings.py), and the rest is taught by
+the likelihood of its power and by the whole. Rows of corpus.jsonl then give `turns`, as models/corpora/kokoro.py does.
 """
 import argparse
 import math
@@ -21,12 +24,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+import recordings
 import teacher
 from critics import Critics, Spectra
-from fourier import BINS, CONTEXT, HOP, FourierNet
+from fourier import BINS, CONTEXT, HOP, LOG_GAIN_LIMIT, LOG_NOISE_FLOOR, FourierNet
 
 # Weights of the losses: those of the teacher's branches, then of the whole.
-WEIGHTS = dict(harmonics=4.0, harmonic_phase=2.0, noise_gain=1.0, free_gain=1.0, free_phase=1.5, mel=20.0)
+WEIGHTS = dict(harmonics=4.0, harmonic_phase=2.0, noise_gain=1.0, free_gain=1.0, free_phase=1.5, rest=0.5, mel=20.0)
 FOOLED, FEATURES = 1.0, 2.0
 # Log-gains below this are as good as silent.
 QUIET = -8.0
@@ -38,11 +42,11 @@ WARM_STEPS = 1000
 class Corpus:
     """Windows of sentences with all that is known of them, on the device."""
 
-    def __init__(self, corpus, mel_file, workers, device, first, most, seed):
+    def __init__(self, render, corpus, mel_file, workers, device, first, most, seed):
         with safe_open(mel_file, "numpy") as f:
             names = sorted({key.rpartition(".")[0] for key in f.keys()})[first:][:most]
             mel, f0, valid = ([f.get_tensor(f"{name}.{what}") for name in names] for what in ("mel", "f0", "valid"))
-        found = teacher.render(corpus, [(n, f.astype(np.float32)) for n, f in zip(names, f0)], workers)
+        found = render(corpus, [(n, f.astype(np.float32)) for n, f in zip(names, f0)], workers)
         keep = [i for i, one in enumerate(found) if one and len(f0[i]) >= WIDE]
         lengths = np.array([len(f0[i]) for i in keep])
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
@@ -83,9 +87,17 @@ def phase_distance(copy, recording):
     return ((1 - cosine) * weight).sum() / weight.sum()
 
 
+def divergence(power, expected):
+    """Itakura and Saito's divergence of the power of noise from what was expected, halved; from where that is e^2 times too
+    small it goes on as a straight line."""
+    ratio = (power + 1e-6).log() - (expected + 1e-6).log()
+    near, far = ratio.clamp(max=2), ratio.clamp(min=2) - 2
+    return 0.5 * (near.exp() - near - 1 + far * (math.exp(2) - 1)).mean()
+
+
 class Training:
-    def __init__(self, net, corpus, batch, rate):
-        self.net, self.corpus, self.n = net, corpus, batch
+    def __init__(self, net, corpus, batch, rate, whole_alone):
+        self.net, self.corpus, self.n, self.whole_alone = net, corpus, batch, whole_alone
         self.device = net.window.device
         self.critics, self.spectra = Critics().to(self.device), Spectra().to(self.device)
         if self.device.type == "cuda":
@@ -112,11 +124,18 @@ class Training:
         losses = dict(
             harmonics=spectra.stft(alone, harmonics),
             harmonic_phase=phase_distance(analyse(alone), analyse(harmonics)),
-            noise_gain=(quiet(parts[2]) - quiet(gains[:, :, 0])).abs().mean(),
-            free_gain=(quiet(parts[3]) - quiet(gains[:, :, 1])).abs().mean(),
-            free_phase=phase_distance(torch.polar(torch.ones_like(parts[4]), parts[4]), analyse(free)),
             mel=spectra.mel(copy, whole),
         )
+        if self.whole_alone:
+            noise = (2 * parts[2].clamp(LOG_NOISE_FLOOR, LOG_GAIN_LIMIT)).exp() * net.noise_window.square().sum()
+            expected = noise + (2 * parts[3].clamp(max=LOG_GAIN_LIMIT)).exp()
+            losses |= dict(rest=divergence(analyse(free).abs().square(), expected))
+        else:
+            losses |= dict(
+                noise_gain=(quiet(parts[2]) - quiet(gains[:, :, 0])).abs().mean(),
+                free_gain=(quiet(parts[3]) - quiet(gains[:, :, 1])).abs().mean(),
+                free_phase=phase_distance(torch.polar(torch.ones_like(parts[4]), parts[4]), analyse(free)),
+            )
         return copy, whole, losses
 
     def warm(self):
@@ -144,7 +163,7 @@ class Training:
 
     def update(self, losses, more):
         self.optimisers[0].zero_grad(set_to_none=False)
-        (sum(weight * losses[name] for name, weight in WEIGHTS.items()) + more).backward()
+        (sum(WEIGHTS[name] * loss for name, loss in losses.items() if name in WEIGHTS) + more).backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 50.0)
         self.optimisers[0].step()
         values, means = [p.detach() for p in self.net.parameters()], list(self.mean.values())
@@ -202,6 +221,7 @@ def main():
     parser.add_argument("--first", type=int, default=0, help="leave out so many sentences before")
     parser.add_argument("--most", type=int, help="at most this many sentences")
     parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--recordings", action="store_true")
     parser.add_argument("--without-critics", action="store_true")
     parser.add_argument("--device", default="cuda")
     args = parser.parse_args()
@@ -217,8 +237,9 @@ def main():
     if net.parts == 3:
         net.add_free_phase()
         config = config.replace("\n\n[mel]", "\nfree_phase = true\n\n[mel]")
-    corpus = Corpus(args.corpus, args.mel, os.cpu_count(), args.device, args.first, args.most, args.seed)
-    training = Training(net.to(args.device), corpus, args.batch, args.rate)
+    render = recordings.render if args.recordings else teacher.render
+    corpus = Corpus(render, args.corpus, args.mel, os.cpu_count(), args.device, args.first, args.most, args.seed)
+    training = Training(net.to(args.device), corpus, args.batch, args.rate, args.recordings)
 
     began, step, limit = time.time(), 0, 60 * args.minutes
     warm_steps, ramp = (math.inf, 100) if args.without_critics else (WARM_STEPS, 500)

@@ -3,7 +3,7 @@
 //! A small net says of every mel frame how well it fits each phoneme ([`AlignerNet`]); since the text is known, a monotonic
 //! search finds the boundaries that fit best (`search`). So recordings of anybody become training data for a voice without
 //! any other program. Readers pause where no comma stands: after every word a pause may be found, and where one is, it
-//! becomes a symbol.
+//! becomes a symbol. Where words' times are known already, the search keeps to them.
 
 mod features;
 pub(crate) mod search;
@@ -18,6 +18,7 @@ use paravox_models::weights::Weights;
 
 use crate::data::{DataError, Result};
 use crate::text::{Phoneme, Symbol};
+use crate::voice::Package;
 pub(crate) use features::features;
 use search::{State, best_lengths};
 
@@ -30,6 +31,8 @@ const FOUND_PAUSE_COST: f32 = 4.0;
 /// counts for a part of an observation; of 1, 1/3 and 1/8, the last came closest to GRID's word times.
 const SOUND_WEIGHT: f32 = 0.125;
 
+/// The aligner's file in the package that this program carries.
+const BUILT_IN_FILE: &str = "aligner.safetensors";
 /// Files of a training's folder.
 const CONFIG_FILE: &str = "config.toml";
 const MODEL_FILE: &str = "model.safetensors";
@@ -54,6 +57,16 @@ pub struct Alignment {
 }
 
 impl Aligner {
+    /// The aligner that this program carries.
+    ///
+    /// # Errors
+    /// [`DataError::Corpus`] in a build that carries none.
+    pub fn built_in() -> Result<Self> {
+        let bytes = Package::built_in().and_then(|package| Ok(package.read(BUILT_IN_FILE)?.into_owned()));
+        let aligner = bytes.map_err(|error| error.to_string()).and_then(|bytes| Self::from_bytes(&bytes, None));
+        aligner.map_err(|why| DataError::Corpus { why, path: "(built in)".into() })
+    }
+
     /// Reads the folder of a training, or a file that `paravox export aligner` wrote.
     ///
     /// # Errors
@@ -96,12 +109,55 @@ impl Aligner {
     /// # Errors
     /// One line that says why: a recording too short for its text, or a failing net.
     pub fn align(&self, mel: &[f32], symbols: &[Symbol]) -> std::result::Result<Alignment, String> {
+        self.search(mel, symbols, &[])
+    }
+
+    /// As [`Aligner::align`] in a recording whose words start at known times.
+    ///
+    /// # Shapes
+    /// - `mel` (T, n_mels)
+    /// - `word_starts`: the mel frame in which each word of `symbols` starts
+    ///
+    /// # Errors
+    /// As [`Aligner::align`], and where the times are not those of the text's words.
+    pub fn align_words(
+        &self,
+        mel: &[f32],
+        symbols: &[Symbol],
+        word_starts: &[usize],
+    ) -> std::result::Result<Alignment, String> {
+        let words = symbols.iter().filter(|symbol| symbol.word_start).count();
+        if words != word_starts.len() {
+            return Err(format!("{} words have times, but the text has {words}", word_starts.len()));
+        }
+        if !word_starts.is_sorted() {
+            return Err("the times of its words fall".to_string());
+        }
+        if word_starts.last().is_some_and(|&last| last * self.config.n_mels >= mel.len()) {
+            return Err("its last word starts after its end".to_string());
+        }
+        self.search(mel, symbols, word_starts)
+    }
+
+    /// Searches between neighbouring `word_starts`, or in the whole where there are none.
+    fn search(&self, mel: &[f32], symbols: &[Symbol], word_starts: &[usize]) -> std::result::Result<Alignment, String> {
         let mel_frames = mel.len() / self.config.n_mels;
         let log_probabilities = self.log_probabilities(mel, mel_frames).map_err(|error| error.to_string())?;
         let score = |t: usize, class: usize| log_probabilities[t * Phoneme::COUNT + class];
         let (states, given) = states(symbols, &self.config.usual_lengths);
-        let lengths = best_lengths(&states, mel_frames, |t, class| SOUND_WEIGHT * score(t, class))
-            .ok_or_else(|| format!("{mel_frames} mel frames are too few or too many for {} phonemes", symbols.len()))?;
+        let first_of_word = |&s: &usize| given[s].is_some_and(|i| symbols[i].word_start);
+        let cuts = (0..states.len()).filter(first_of_word).zip(word_starts.iter().copied());
+        let mut lengths = Vec::with_capacity(states.len());
+        let mut from = (0, 0);
+        for to in cuts.chain([(states.len(), mel_frames)]) {
+            let (span, within) = (&states[from.0..to.0], to.1.checked_sub(from.1));
+            let found = within
+                .and_then(|length| best_lengths(span, length, |t, class| SOUND_WEIGHT * score(from.1 + t, class)));
+            lengths.extend(found.ok_or_else(|| {
+                format!("{} mel frames are too few or too many for {} symbols", within.unwrap_or(0), span.len())
+            })?);
+            from = to;
+        }
         let (mut sum, mut count, mut t) = (0.0, 0, 0);
         for (state, &length) in states.iter().zip(&lengths) {
             if state.class != class_of(Phoneme::Silence) {

@@ -37,7 +37,6 @@ pub(crate) fn each_picture(path: &Path, mut picture: impl FnMut(usize, &RgbImage
 }
 
 /// The sound as mono PCM at `sample_rate`.
-#[cfg(feature = "train")]
 pub(crate) fn sound(path: &Path, sample_rate: u32) -> Result<Vec<f32>> {
     let rate = sample_rate.to_string();
     let output = ["-map", "0:a:0", "-ac", "1", "-ar", &rate, "-f", "f32le", "-"];

@@ -118,7 +118,7 @@ fn voice_sentences(
         }
         let seed = sentence_seed(options.seed, sentence.index);
         let voice = &sentence.role.voice.nets;
-        for pcm in PcmStream::new(voice, &sentence.states, &sentence.timeline, sentence.contour(), seed) {
+        for pcm in PcmStream::new(voice, &sentence.states, &sentence.timeline, sentence.contour(), seed)? {
             let pcm = pcm?;
             first_sound.take_if(|_| !pcm.is_empty());
             if voiced.send(Ok(Voiced::Pcm(pcm))).is_err() {

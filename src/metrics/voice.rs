@@ -118,12 +118,13 @@ pub(crate) fn compare_sentence(
 
     let states = model.encoder.forward(&ids, &mask, &Mode::Eval)?;
     let log_durations = model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval)?;
-    let out = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?;
+    let pitch = model.pitch.forward(&states, &mask, [&index, &place], Some(&voice), &Mode::Eval)?;
+    let mel = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?;
 
     let predicted = predicted_lengths(&log_durations)?;
-    let mel: Vec<f32> = out.mel.flatten_all()?.to_vec1()?;
-    let log_f0: Vec<f32> = out.log_f0.flatten_all()?.to_vec1()?;
-    let voicing: Vec<f32> = out.voicing_logit.flatten_all()?.to_vec1()?;
+    let mel: Vec<f32> = mel.flatten_all()?.to_vec1()?;
+    let log_f0: Vec<f32> = pitch.log_f0.flatten_all()?.to_vec1()?;
+    let voicing: Vec<f32> = pitch.voicing_logit.flatten_all()?.to_vec1()?;
 
     let all = 0..meta.mel_frames;
     let true_f0 = dataset.f0_hz(i, all.clone());

@@ -65,13 +65,14 @@ impl KeptVoices {
         let (mask, voice) = (first(mask)?, first(voice)?);
         let states = self.model.encoder.forward(&first(ids)?, &mask, &Mode::Eval)?;
         let log_durations = self.model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval)?;
-        let states = regulate(&states, &first(index)?)?;
-        let out = self.model.mel.forward(&states, &first(place)?, Some(&voice), &Mode::Eval)?;
+        let (index, place) = (first(index)?, first(place)?);
+        let pitch = self.model.pitch.forward(&states, &mask, [&index, &place], Some(&voice), &Mode::Eval)?;
+        let mel = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?;
         Ok(Said {
             durations: predicted_lengths(&log_durations)?,
-            mel: out.mel.detach(),
-            log_f0: out.log_f0.detach(),
-            voiced: out.voicing_logit.gt(0.0)?.to_dtype(mask.dtype())?,
+            mel: mel.detach(),
+            log_f0: pitch.log_f0.detach(),
+            voiced: pitch.voicing_logit.gt(0.0)?.to_dtype(mask.dtype())?,
         })
     }
 }
@@ -123,6 +124,7 @@ mod tests {
         let voice = Tensor::new(voices.as_slice(), &device)?;
         let states = model.encoder.forward(&ids, &mask, &Mode::Eval)?;
         let expected = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?;
+        let pitch = model.pitch.forward(&states, &mask, [&index, &place], Some(&voice), &Mode::Eval)?;
         let lengths = flat(&model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval)?);
 
         let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, &device);
@@ -138,9 +140,9 @@ mod tests {
         }
         assert!(said.durations[10..].iter().all(|&length| length == 7.0));
         let first = |tensor: &Tensor| tensor.narrow(0, 0, rows);
-        assert_eq!(flat(&first(&said.mel)?), flat(&first(&expected.mel)?));
-        assert_eq!(flat(&first(&said.log_f0)?), flat(&first(&expected.log_f0)?));
-        let voiced = flat(&first(&expected.voicing_logit)?).into_iter().map(|logit| f32::from(logit > 0.0));
+        assert_eq!(flat(&first(&said.mel)?), flat(&first(&expected)?));
+        assert_eq!(flat(&first(&said.log_f0)?), flat(&first(&pitch.log_f0)?));
+        let voiced = flat(&first(&pitch.voicing_logit)?).into_iter().map(|logit| f32::from(logit > 0.0));
         assert_eq!(flat(&first(&said.voiced)?), voiced.collect::<Vec<_>>());
         assert!(flat(&said.mel.narrow(0, rows, 13 - rows)?).iter().all(|&value| value == 0.0));
 

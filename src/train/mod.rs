@@ -53,5 +53,5 @@ pub use predicted_mel::export_mel;
 pub use reader::{ReaderOptions, train_reader};
 pub use run::TrainReport;
 pub use schedule::Schedule;
-pub use vocoder::{VocoderOptions, train_vocoder};
+pub use vocoder::{HarmonicsFrom, VocoderOptions, train_vocoder};
 pub use voice::{VoiceOptions, train_voice};

@@ -83,7 +83,7 @@ impl PredictedMel {
         let voices: Vec<u32> = windows.iter().map(|(i, _)| dataset.meta(*i).voice).collect();
         let voice = Tensor::from_vec(voices, windows.len(), &self.device)?;
         let states = self.model.encoder.forward(&ids, &mask, &Mode::Eval)?;
-        let mel = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?.mel.detach();
+        let mel = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &Mode::Eval)?.detach();
         let windows = windows.iter().zip(firsts).enumerate();
         let rows = windows.map(|(row, ((_, window), first))| mel.get(row)?.narrow(0, first, window.len()));
         Tensor::stack(&rows.collect::<Result<Vec<_>>>()?, 0)

@@ -121,6 +121,9 @@ pub(super) mod tests {
     pub(in crate::train) const TINY: &str = "n_voices = 1\n[encoder]\nvocab = [47, 3, 4, 3]\nwidth = 8\n\
         stack = { type = \"conv_next\", blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n\
         [duration]\nlayers = 1\nchannels = 8\nkernel = 3\ndropout = 0.0\n\
+        [pitch]\nchannels = 8\n\
+        melody = { blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n\
+        stack = { blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n\
         [mel]\nn_mels = 4\nchannels = 8\nstack = { blocks = 1, kernel = 3, factor = 1, dropout = 0.0 }\n";
 
     /// A fresh voice.
@@ -146,7 +149,7 @@ pub(super) mod tests {
         let states = model.encoder.forward(&ids, &mask, &Mode::Eval).unwrap();
         let place = Tensor::zeros((1, 6, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
         let durations = model.duration.forward(&states, &mask, Some(&voice), &Mode::Eval).unwrap();
-        let mel = model.mel.forward(&states, &place, Some(&voice), &Mode::Eval).unwrap().mel;
+        let mel = model.mel.forward(&states, &place, Some(&voice), &Mode::Eval).unwrap();
         let flat = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         [flat(durations), flat(mel)].concat()
     }

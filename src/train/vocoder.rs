@@ -7,7 +7,7 @@
 //!
 //! Where a corpus has its harmonics apart from its noise, as that of a source-filter teacher may, each source is taught by
 //! itself: the harmonics, in which nothing is left to chance, by the spectral distance, the noise by its likelihood. What
-//! belongs to which need not be found out then. A source of free phase has a share of both: with one, the energy distance
+//! belongs to which need not be found out then. In other recordings F0 tells them apart. A source of free phase has a share of both: with one, the energy distance
 //! teaches all that the harmonics leave.
 //!
 //! An adversary may join: a discriminator of spectrograms that learns beside the vocoder, by least squares (Mao et al.
@@ -24,6 +24,7 @@ use paravox_models::losses;
 use paravox_models::params::Params;
 use paravox_vocoder::discriminator::SpectrogramDiscriminator;
 use paravox_vocoder::fourier::{FourierConfig, FourierNet};
+use paravox_vocoder::harmonics::harmonics;
 use paravox_vocoder::stft_loss::MultiResolutionStft;
 use rand::Rng;
 
@@ -43,6 +44,8 @@ const ADVERSARY_WEIGHT: f64 = 0.5;
 const FEATURES_WEIGHT: f64 = 0.5;
 /// Weight of the noise's likelihood beside the harmonics' spectral distance.
 const NOISE_WEIGHT: f64 = 0.5;
+/// Mel frames around a window that tell what repeats in it.
+const AROUND: usize = 8;
 /// Sentences of the validation split whose copies are compared during training.
 const VALID_SENTENCES: usize = 8;
 /// Of these, how many are written as WAV.
@@ -63,17 +66,30 @@ pub struct VocoderOptions {
     /// A voice (a training's folder, a weights file or a shipped name): every second batch is then of mel as that voice
     /// predicts it with the true durations, and the corpus needs durations.
     pub voice: Option<PathBuf>,
-    /// Folder of a corpus with sentences of the same names whose recordings hold their harmonics alone; only the sentences
-    /// that are in both are used then.
-    pub harmonics: Option<PathBuf>,
+    /// Where the harmonics of the sentences are known from.
+    pub harmonics: HarmonicsFrom,
     /// Whether a discriminator joins: for a vocoder that has learnt from the spectral distance before.
     pub adversary: bool,
+}
+
+/// Where the harmonics of sentences are known from.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub enum HarmonicsFrom {
+    /// They are not: the vocoder learns from the sum of its sources.
+    #[default]
+    Nowhere,
+    /// The recordings: what repeats with F0 ([`harmonics`]).
+    F0,
+    /// Folder of a corpus with sentences of the same names whose recordings hold their harmonics alone; only the sentences
+    /// that are in both are used then.
+    Corpus(PathBuf),
 }
 
 impl Default for VocoderOptions {
     fn default() -> Self {
         let common = TrainOptions::recipe("fourier", 16, 2e-3);
-        Self { common, mel_frames: 80, voice: None, harmonics: None, adversary: false }
+        Self { common, mel_frames: 80, voice: None, harmonics: HarmonicsFrom::Nowhere, adversary: false }
     }
 }
 
@@ -105,13 +121,17 @@ impl Corpus {
     fn open(options: &VocoderOptions, mel_frames: usize) -> Result<Self> {
         let folder = &options.common.data;
         let dataset = SpeechDataset::open(folder)?;
-        let harmonics = options.harmonics.as_deref().map(Harmonics::open).transpose()?;
+        let harmonics = match &options.harmonics {
+            HarmonicsFrom::Nowhere => None,
+            HarmonicsFrom::F0 => Some(Harmonics::ByF0),
+            HarmonicsFrom::Corpus(folder) => Some(Harmonics::open(folder)?),
+        };
         let mut windows = 0;
         let mut train = Vec::new();
         let usable = |&i: &usize| {
             let meta = dataset.meta(i);
             (options.voice.is_none() || meta.durations.is_some())
-                && harmonics.as_ref().is_none_or(|harmonics| harmonics.place(meta).is_some())
+                && harmonics.as_ref().is_none_or(|harmonics| harmonics.has(meta))
         };
         for i in dataset.split(Split::Train).into_iter().filter(usable) {
             if let Some(more) = (dataset.meta(i).mel_frames + 1).checked_sub(mel_frames).filter(|more| *more > 0) {
@@ -150,24 +170,59 @@ impl Corpus {
 }
 
 /// The harmonics of sentences, alone.
-struct Harmonics {
-    dataset: SpeechDataset,
-    /// The sentence of every name.
-    places: HashMap<String, usize>,
+enum Harmonics {
+    /// What repeats with F0.
+    ByF0,
+    Stored {
+        dataset: SpeechDataset,
+        /// The sentence of every name.
+        places: HashMap<String, usize>,
+    },
 }
 
 impl Harmonics {
     fn open(folder: &Path) -> Result<Self> {
         let dataset = SpeechDataset::open(folder)?;
         let places = (0..dataset.len()).map(|i| (dataset.meta(i).id.clone(), i)).collect();
-        Ok(Self { dataset, places })
+        Ok(Self::Stored { dataset, places })
     }
 
-    /// Where those of a sentence are.
-    fn place(&self, sentence: &SpeechMeta) -> Option<usize> {
-        let same = |&i: &usize| self.dataset.meta(i).mel_frames == sentence.mel_frames;
-        self.places.get(&sentence.id).copied().filter(same)
+    /// Where those of a sentence are stored.
+    fn place(dataset: &SpeechDataset, places: &HashMap<String, usize>, sentence: &SpeechMeta) -> Option<usize> {
+        let same = |&i: &usize| dataset.meta(i).mel_frames == sentence.mel_frames;
+        places.get(&sentence.id).copied().filter(same)
     }
+
+    fn has(&self, sentence: &SpeechMeta) -> bool {
+        match self {
+            Self::ByF0 => true,
+            Self::Stored { dataset, places } => Self::place(dataset, places, sentence).is_some(),
+        }
+    }
+
+    /// PCM of those of a window of sentence `i` of `corpus`.
+    fn pcm(&self, corpus: &SpeechDataset, i: usize, window: Range<usize>) -> Vec<f32> {
+        let meta = corpus.meta(i);
+        match self {
+            Self::ByF0 => {
+                let wide = window.start.saturating_sub(AROUND)..(window.end + AROUND).min(meta.mel_frames);
+                let pcm: Vec<f32> = corpus.pcm(i, wide.clone()).into_iter().map(unit).collect();
+                let geometry = corpus.geometry();
+                let hop_length = geometry.hop_length;
+                let all = harmonics(&pcm, &corpus.f0_hz(i, wide.clone()), geometry.sample_rate, hop_length);
+                let first = window.start - wide.start;
+                all[first * hop_length..(first + window.len()) * hop_length].to_vec()
+            }
+            Self::Stored { dataset, places } => {
+                let place = Self::place(dataset, places, meta).expect("sentences without were left out");
+                dataset.pcm(place, window).into_iter().map(unit).collect()
+            }
+        }
+    }
+}
+
+fn unit(value: i16) -> f32 {
+    f32::from(value) / 32_768.0
 }
 
 /// Windows of equal length side by side.
@@ -192,11 +247,9 @@ impl VocoderBatch {
         self.mel.extend(dataset.mel(i, window.clone()));
         self.f0_hz.extend(dataset.f0_hz(i, window.clone()));
         self.windows.push((i, window.clone()));
-        let unit = |value| f32::from(value) / 32_768.0;
         self.pcm.extend(dataset.pcm(i, window.clone()).into_iter().map(unit));
         if let Some(harmonics) = &corpus.harmonics {
-            let place = harmonics.place(dataset.meta(i)).expect("sentences without were left out");
-            self.harmonics.extend(harmonics.dataset.pcm(place, window).into_iter().map(unit));
+            self.harmonics.extend(harmonics.pcm(dataset, i, window));
         }
     }
 
@@ -375,7 +428,7 @@ mod tests {
         (options.common.data, options.common.out) = (path("whole"), path("run"));
         (options.common.steps, options.common.batch) = (300, 4);
         options.common.set_learning_rate(1e-2).unwrap();
-        options.harmonics = Some(path("harmonics"));
+        options.harmonics = HarmonicsFrom::Corpus(path("harmonics"));
         let corpus = Corpus::open(&options, 20).unwrap();
         assert_eq!((corpus.train.len(), corpus.valid.len()), (1, 1), "b has no harmonics");
         let report = train_vocoder(&options).unwrap();
@@ -383,7 +436,22 @@ mod tests {
         assert!(last("noise") < 0.15, "{report:?}");
         assert!(last("harmonics") < 0.5, "{report:?}");
 
-        options.harmonics = Some(path("others"));
+        options.harmonics = HarmonicsFrom::Corpus(path("others"));
         assert!(matches!(train_vocoder(&options), Err(TrainError::Data(reason)) if reason.contains("with harmonics")));
+    }
+
+    #[test]
+    fn f0_tells_harmonics_apart_in_any_window() {
+        let folder = tempfile::tempdir().unwrap();
+        corpus(folder.path(), &["a", "b"], 500.0);
+        let dataset = SpeechDataset::open(folder.path()).unwrap();
+        let whole = Harmonics::ByF0.pcm(&dataset, 1, 0..40);
+        let window = Harmonics::ByF0.pcm(&dataset, 1, 15..25);
+        assert_eq!((whole.len(), window.len()), (40 * 300, 10 * 300));
+        let difference = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Of a hum of 0.2.
+        assert!(difference(&window, &whole[15 * 300..25 * 300]) < 0.01);
+        let hummed: Vec<f32> = dataset.pcm(1, 15..25).into_iter().map(unit).collect();
+        assert!(difference(&window, &hummed) > 0.005, "the hiss is gone");
     }
 }

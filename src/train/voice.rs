@@ -1,7 +1,7 @@
-//! Training of the voice: text encoder, duration predictor and mel decoder on aligned speech.
+//! Training of the voice: text encoder, duration predictor, pitch decoder and mel decoder on aligned speech.
 //!
-//! Whole sentences go through the encoder and the duration predictor; a random window of each goes through the mel
-//! decoder. The losses are FastSpeech 2's (Ren et al. 2021) in L1: mel, log F0 where voiced, voicing, and the durations'
+//! Whole sentences go through the encoder, the duration predictor and the first half of the pitch decoder; a random window of
+//! each goes through the rest. The losses are FastSpeech 2's (Ren et al. 2021) in L1: mel, log F0 where voiced, voicing, and the durations'
 //! logarithms and sums (ParaLip equation 4).
 
 use std::ops::Range;
@@ -39,10 +39,12 @@ const DRAWN_SENTENCES: usize = 3;
 pub struct VoiceOptions {
     /// Preset `voice-light`, 12 sentences a batch, AdamW 2e-3.
     pub common: TrainOptions,
-    /// Mel frames of each sentence that go through the mel decoder (default 200).
+    /// Mel frames of each sentence that go through the decoders (default 200).
     pub mel_frames: usize,
     /// Leave the text encoder as it is, so that lips which read it go on reading it.
     pub freeze_encoder: bool,
+    /// Train the pitch decoder alone; the others stay as they are.
+    pub only_pitch: bool,
     /// Keep the voices of the nets to start from that the corpus lacks as they are.
     pub keep_voices: bool,
 }
@@ -53,6 +55,7 @@ impl Default for VoiceOptions {
             common: TrainOptions::recipe("voice-light", 12, 2e-3),
             mel_frames: 200,
             freeze_encoder: false,
+            only_pitch: false,
             keep_voices: false,
         }
     }
@@ -183,6 +186,7 @@ struct VoiceTrainer {
     device: Device,
     corpus: Arc<Corpus>,
     freeze_encoder: bool,
+    only_pitch: bool,
     kept: Option<KeptVoices>,
 }
 
@@ -198,8 +202,9 @@ impl VoiceTrainer {
         let taught = || corpus.train.iter().map(|&i| corpus.dataset.meta(i).voice).collect();
         let kept =
             options.keep_voices.then(|| KeptVoices::new(common.from.as_deref(), &taught(), &device)).transpose()?;
-        let freeze_encoder = options.freeze_encoder;
-        Ok(Self { config, params, model, device, corpus, freeze_encoder, kept })
+        let only_pitch = options.only_pitch;
+        let freeze_encoder = options.freeze_encoder || only_pitch;
+        Ok(Self { config, params, model, device, corpus, freeze_encoder, only_pitch, kept })
     }
 }
 
@@ -238,14 +243,17 @@ impl Trainer for VoiceTrainer {
         }
 
         let states = encode(&self.model.encoder, &ids, &symbol_mask, self.freeze_encoder, &mode)?;
-        let log_durations = self.model.duration.forward(&states, &symbol_mask, Some(&voice), &mode)?;
-        let out = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
+        let pitch = self.model.pitch.forward(&states, &symbol_mask, [&index, &place], Some(&voice), &mode)?;
         let mut parts = vec![
-            ("mel", 1.0, losses::masked_l1(&out.mel, &said.mel, &mask)?),
-            ("f0", 1.0, losses::masked_l1(&out.log_f0, &said.log_f0, &said.voiced)?),
-            ("voicing", 1.0, losses::voicing_cross_entropy(&out.voicing_logit, &said.voiced, &mask)?),
+            ("f0", 1.0, losses::masked_l1(&pitch.log_f0, &said.log_f0, &said.voiced)?),
+            ("voicing", 1.0, losses::voicing_cross_entropy(&pitch.voicing_logit, &said.voiced, &mask)?),
         ];
-        parts.extend(duration_losses(&log_durations, said.durations, &symbol_mask)?);
+        if !self.only_pitch {
+            let mel = self.model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
+            parts.push(("mel", 1.0, losses::masked_l1(&mel, &said.mel, &mask)?));
+            let log_durations = self.model.duration.forward(&states, &symbol_mask, Some(&voice), &mode)?;
+            parts.extend(duration_losses(&log_durations, said.durations, &symbol_mask)?);
+        }
         Loss::weighted(&parts)
     }
 

@@ -24,7 +24,7 @@ use crate::sink::output::replace;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Nets {
-    /// Text encoder, duration predictor and mel decoder.
+    /// Text encoder, duration predictor, pitch and mel decoders.
     Voice,
     /// Mel spectrogram to PCM.
     Vocoder,

@@ -1,4 +1,4 @@
-//! The nets of one voice, loaded and ready: symbols to states and durations, places to mel, mel to PCM.
+//! The nets of one voice, loaded and ready: symbols to states and durations, places to pitch and mel, mel to PCM.
 
 use candle_core::{DType, Device, Tensor};
 use paravox_models::config::VoiceConfig;
@@ -19,11 +19,11 @@ use crate::timeline::{HOP_LENGTH, Place, SAMPLE_RATE};
 /// A duration of a symbol beyond this many mel frames (10 s) is a fault of the weights, not speech.
 const LONGEST_SYMBOL_MEL_FRAMES: f32 = 800.0;
 
-/// A voice's text encoder, duration predictor, mel decoder and vocoder.
+/// A voice's text encoder, duration predictor, pitch and mel decoders, and vocoder.
 pub(crate) struct VoiceNets {
     pub(super) model: VoiceModel,
     pub(super) vocoder: Box<dyn Vocoder>,
-    device: Device,
+    pub(super) device: Device,
     /// Which of the model's voices speaks, (1) u32.
     pub(super) speaker: Tensor,
     /// Width of the text encoder's states.
@@ -77,6 +77,12 @@ impl VoiceNets {
             Err(Error::Synthesis("the voice predicts a symbol without end: its weights are broken".to_string()))
         }
     }
+
+    /// What the states of a sentence mean for its pitch, (1, S, channels).
+    pub(super) fn melody(&self, states: &Tensor) -> Result<Tensor> {
+        let mask = Tensor::ones((1, states.dim(1)?), DType::F32, &self.device)?;
+        Ok(self.model.pitch.melody(states, &mask, Some(&self.speaker), &Mode::Eval)?)
+    }
 }
 
 /// The states (1, S, D) that a text encoder gives the symbols of one sentence.
@@ -89,11 +95,16 @@ pub(crate) fn encode(encoder: &TextEncoder, symbols: &[Symbol], device: &Device)
 
 /// States and place features on a time grid: (1, T, D) and (1, T, 4).
 pub(crate) fn regulated(states: &Tensor, places: &[Place]) -> Result<(Tensor, Tensor)> {
-    let device = states.device();
+    let (index, features) = on_grid(places, states.device())?;
+    Ok((regulate(states, &index)?, features))
+}
+
+/// Symbol indices and place features of a time grid: (1, T) and (1, T, 4).
+pub(super) fn on_grid(places: &[Place], device: &Device) -> Result<(Tensor, Tensor)> {
     let index: Vec<u32> = places.iter().map(|place| place.symbol as u32).collect();
     let index = Tensor::from_vec(index, (1, places.len()), device)?;
     let features: Vec<f32> =
         places.iter().flat_map(|place| place_features(place.since_start_s, place.to_end_s)).collect();
     let features = Tensor::from_vec(features, (1, places.len(), PLACE_FEATURES), device)?;
-    Ok((regulate(states, &index)?, features))
+    Ok((index, features))
 }

@@ -1,16 +1,17 @@
 //! The PCM of a sentence, piece after piece: the first comes early, whatever the length of the sentence.
 //!
-//! The mel decoder runs over blocks of mel frames at fixed places with as many around them as it depends on, and the
+//! The pitch and mel decoders run over blocks of mel frames at fixed places with as many around them as they depend on, and the
 //! vocoder streams behind it. The places do not depend on who listens, so the same sentence gives the same PCM bit for bit
 //! whether it is heard live or written to a file.
 
 use std::ops::Range;
 
+use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
 use paravox_vocoder::{Features, VocoderStream};
 
 use super::contour::Contour;
-use super::nets::{VoiceNets, regulated};
+use super::nets::{VoiceNets, on_grid};
 use crate::error::{Error, Result};
 use crate::timeline::{Place, Timeline};
 use candle_core::Tensor;
@@ -25,15 +26,45 @@ const LONGEST_BLOCK: usize = 256;
 
 /// The PCM of one sentence on its way, exactly as long as its timeline in the end. Pieces may be empty.
 pub(crate) struct PcmStream<'a> {
-    voice: &'a VoiceNets,
-    states: &'a Tensor,
-    places: Vec<Place>,
-    contour: Option<Contour>,
+    decoding: Decoding<'a>,
     blocks: Blocks,
+    /// What the next block says, where it is known already.
+    ahead: Option<Features>,
     vocoder: Option<Box<dyn VocoderStream + Send + 'a>>,
     /// PCM samples given out, and those of the whole.
     done: usize,
     total: usize,
+}
+
+/// A sentence's pitch and mel, wherever they are wanted.
+struct Decoding<'a> {
+    voice: &'a VoiceNets,
+    states: &'a Tensor,
+    melody: Tensor,
+    places: Vec<Place>,
+    contour: Option<Contour>,
+}
+
+impl Decoding<'_> {
+    /// Mel and F0 of a range of mel frames.
+    fn features(&self, block: Range<usize>) -> Result<Features> {
+        let (mel, pitch) = (&self.voice.model.mel, &self.voice.model.pitch);
+        let context = mel.context().max(pitch.context());
+        let read = block.start.saturating_sub(context)..(block.end + context).min(self.places.len());
+        let (index, places) = on_grid(&self.places[read.clone()], &self.voice.device)?;
+        let pitch = pitch.on_grid(&regulate(&self.melody, &index)?, &places, &Mode::Eval)?;
+        let mel = mel.forward(&regulate(self.states, &index)?, &places, Some(&self.voice.speaker), &Mode::Eval)?;
+        let wanted =
+            |values: &Tensor| values.narrow(1, block.start - read.start, block.len())?.flatten_all()?.to_vec1();
+        let log_f0: Vec<f32> = wanted(&pitch.log_f0)?;
+        let voicing: Vec<f32> = wanted(&pitch.voicing_logit)?;
+        let f0_hz = log_f0.iter().zip(&voicing).map(|(log_f0, logit)| if *logit > 0.0 { log_f0.exp() } else { 0.0 });
+        let mut f0_hz: Vec<f32> = f0_hz.collect();
+        if let Some(contour) = &self.contour {
+            contour.bend(&mut f0_hz, block.start);
+        }
+        Features::new(mel.dim(2)?, wanted(&mel)?, f0_hz).map_err(synthesis)
+    }
 }
 
 impl<'a> PcmStream<'a> {
@@ -43,47 +74,40 @@ impl<'a> PcmStream<'a> {
         timeline: &Timeline,
         contour: Option<Contour>,
         seed: u64,
-    ) -> Self {
-        let places = timeline.mel_places();
-        let blocks = Blocks { next: 0, length: FIRST_BLOCK, end: places.len() };
+    ) -> Result<Self> {
+        let decoding =
+            Decoding { voice, states, melody: voice.melody(states)?, places: timeline.mel_places(), contour };
+        let blocks = Blocks { next: 0, length: FIRST_BLOCK, end: decoding.places.len() };
         let vocoder = Some(voice.vocoder.stream(seed));
         let total = timeline.total_samples() as usize;
-        Self { voice, states, places, contour, blocks, vocoder, done: 0, total }
-    }
-
-    /// Mel and F0 of a range of mel frames.
-    fn features(&self, block: Range<usize>) -> Result<Features> {
-        let mel = &self.voice.model.mel;
-        let read = block.start.saturating_sub(mel.context())..(block.end + mel.context()).min(self.places.len());
-        let (states, places) = regulated(self.states, &self.places[read.clone()])?;
-        let output = mel.forward(&states, &places, Some(&self.voice.speaker), &Mode::Eval)?;
-        let wanted =
-            |values: &Tensor| values.narrow(1, block.start - read.start, block.len())?.flatten_all()?.to_vec1();
-        let log_f0: Vec<f32> = wanted(&output.log_f0)?;
-        let voicing: Vec<f32> = wanted(&output.voicing_logit)?;
-        let f0_hz = log_f0.iter().zip(&voicing).map(|(log_f0, logit)| if *logit > 0.0 { log_f0.exp() } else { 0.0 });
-        let mut f0_hz: Vec<f32> = f0_hz.collect();
-        if let Some(contour) = &self.contour {
-            contour.bend(&mut f0_hz, block.start);
-        }
-        Features::new(output.mel.dim(2)?, wanted(&output.mel)?, f0_hz).map_err(synthesis)
+        Ok(Self { decoding, blocks, ahead: None, vocoder, done: 0, total })
     }
 
     fn piece(&mut self) -> Result<Option<Vec<f32>>> {
-        let mut pcm = match self.blocks.next() {
-            Some(block) => {
-                let features = self.features(block)?;
-                let Some(vocoder) = &mut self.vocoder else { return Ok(None) };
-                vocoder.push(&features).map_err(synthesis)?
+        let Some(vocoder) = &mut self.vocoder else { return Ok(None) };
+        let decode = |block: Option<Range<usize>>| block.map(|block| self.decoding.features(block)).transpose();
+        // The first piece waits for nothing that it does not need; from then on the nets work a block ahead of the vocoder.
+        let first = self.blocks.next == 0;
+        let features = match self.ahead.take() {
+            None => decode(self.blocks.next())?,
+            ahead => ahead,
+        };
+        let mut pcm = match features {
+            Some(features) => {
+                let next = if first { None } else { self.blocks.next() };
+                let (pcm, ahead) = rayon::join(|| vocoder.push(&features), || decode(next));
+                self.ahead = ahead?;
+                pcm.map_err(synthesis)?
             }
-            None => match self.vocoder.take() {
-                Some(mut vocoder) => vocoder.finish().map_err(synthesis)?,
-                None => return Ok(None),
-            },
+            None => {
+                let pcm = vocoder.finish().map_err(synthesis)?;
+                self.vocoder = None;
+                pcm
+            }
         };
         // The last mel frame may reach beyond the end of the sentence, which lies in silence.
         pcm.truncate(self.total - self.done);
-        if let Some(contour) = &self.contour {
+        if let Some(contour) = &self.decoding.contour {
             contour.scale(&mut pcm, self.done);
         }
         self.done += pcm.len();
@@ -154,14 +178,14 @@ mod tests {
         let (states, durations) = voice.states_and_durations(&symbols)?;
         let timeline = Timeline::from_mel_frames(&durations, HOP_LENGTH, 1.0)?;
 
-        let (regulated, places) = regulated(&states, &timeline.mel_places())?;
-        let output = voice.model.mel.forward(&regulated, &places, Some(&voice.speaker), &Mode::Eval)?;
-        let mut stream = PcmStream::new(&voice, &states, &timeline, None, 3);
-        let whole = stream.features(0..timeline.mel_frames())?;
-        assert_eq!(whole.mel, output.mel.flatten_all()?.to_vec1::<f32>()?);
+        let (index, places) = on_grid(&timeline.mel_places(), &voice.device)?;
+        let mel = voice.model.mel.forward(&regulate(&states, &index)?, &places, Some(&voice.speaker), &Mode::Eval)?;
+        let mut stream = PcmStream::new(&voice, &states, &timeline, None, 3)?;
+        let whole = stream.decoding.features(0..timeline.mel_frames())?;
+        assert_eq!(whole.mel, mel.flatten_all()?.to_vec1::<f32>()?);
         let mut blocks = Features::empty(whole.n_mels);
         for block in (Blocks { next: 0, length: FIRST_BLOCK, end: timeline.mel_frames() }) {
-            blocks.append(&stream.features(block)?).map_err(synthesis)?;
+            blocks.append(&stream.decoding.features(block)?).map_err(synthesis)?;
         }
         let largest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         let (mel, f0) = (largest(&blocks.mel, &whole.mel), largest(&blocks.f0_hz, &whole.f0_hz));

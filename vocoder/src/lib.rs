@@ -5,7 +5,7 @@
 //! | [`mel`] | the mel spectrogram: what the acoustic model predicts and every vocoder reads |
 //! | [`features`] | [`Features`]: mel spectrogram and F0 of a stretch of speech |
 //! | [`vocoder`] | the trait of all vocoders |
-//! | [`f0`] | F0 of a recording |
+//! | [`f0`], [`harmonics`] | F0 of a recording, and what repeats with it |
 //! | [`fourier`] | the default vocoder: pulse train and noise filtered in the Fourier domain |
 //! | [`hifigan`] | HiFi-GAN's generator, with the published checkpoints |
 //! | [`stft_loss`] | the loss that trains it |
@@ -18,6 +18,7 @@ pub mod error;
 pub mod f0;
 pub mod features;
 pub mod fourier;
+pub mod harmonics;
 pub mod hifigan;
 pub mod mel;
 mod stft;

@@ -19,6 +19,10 @@ fn tiny(n_voices: usize) -> VoiceConfig {
     (cfg.encoder.width, cfg.duration.channels, cfg.mel.channels, cfg.mel.n_mels) = (8, 8, 8, 5);
     cfg.mel.stack.blocks = 2;
     cfg.mel.stack.kernel = 3;
+    cfg.pitch.channels = 8;
+    for stack in [&mut cfg.pitch.melody, &mut cfg.pitch.stack] {
+        (stack.blocks, stack.kernel) = (1, 3);
+    }
     cfg
 }
 
@@ -27,9 +31,9 @@ fn light_voice_has_the_planned_size() {
     let summary = preset::<VoiceConfig>("voice-light").unwrap().summary().unwrap();
     assert_eq!(
         summary.parts().iter().map(|(part, _)| part.as_str()).collect::<Vec<_>>(),
-        ["duration", "encoder", "mel"]
+        ["duration", "encoder", "mel", "pitch"]
     );
-    assert!((3_600_000..4_000_000).contains(&summary.total()), "{summary}");
+    assert!((4_000_000..4_600_000).contains(&summary.total()), "{summary}");
 }
 
 #[test]
@@ -60,42 +64,47 @@ fn padding_changes_neither_states_nor_durations() {
     let first = both.narrow(0, 0, 1).unwrap();
     assert!(difference(&first.narrow(1, 0, 6).unwrap(), &alone) < 1e-5);
     assert_eq!(first.narrow(1, 6, 5).unwrap().abs().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap(), 0.);
+    let beginning = |of_both: &Tensor| of_both.narrow(0, 0, 1).unwrap().narrow(1, 0, 6).unwrap();
     let durations = model.duration.forward(&both, &both_mask, None, &Mode::Eval).unwrap();
     let single = model.duration.forward(&alone, &mask(&[6], 6), None, &Mode::Eval).unwrap();
-    assert!(difference(&durations.narrow(0, 0, 1).unwrap().narrow(1, 0, 6).unwrap(), &single) < 1e-5);
+    assert!(difference(&beginning(&durations), &single) < 1e-5);
+    let melodies = model.pitch.melody(&both, &both_mask, None, &Mode::Eval).unwrap();
+    let single = model.pitch.melody(&alone, &mask(&[6], 6), None, &Mode::Eval).unwrap();
+    assert!(difference(&beginning(&melodies), &single) < 1e-5);
+}
+
+/// The values that a net gives the mel frame `at` of `frames`, from rows of `width` numbers, must hang on `context` mel frames
+/// on each side and on no others.
+fn assert_context(context: usize, width: usize, net: impl Fn(&Tensor, &Tensor) -> Vec<Tensor>) {
+    let (frames, at) = (3 * context, context + 5);
+    let (rows, place) = (noise((1, frames, width), 1), noise((1, frames, PLACE_FEATURES), 2));
+    let output = |rows: &Tensor| {
+        let outputs = net(rows, &place);
+        let at = outputs.iter().map(|values| values.narrow(1, at, 1).unwrap().flatten_all().unwrap());
+        bits(&Tensor::cat(&at.collect::<Vec<_>>(), 0).unwrap())
+    };
+    let changed = |row: usize| {
+        let noise = noise((1, 1, width), 9);
+        let parts = [rows.narrow(1, 0, row).unwrap(), noise, rows.narrow(1, row + 1, frames - row - 1).unwrap()];
+        output(&Tensor::cat(&parts, 1).unwrap())
+    };
+    let before = output(&rows);
+    assert_eq!(changed(at + context + 1), before);
+    assert_eq!(changed(at - context - 1), before);
+    assert_ne!(changed(at + context), before);
+    assert_ne!(changed(at - context), before);
 }
 
 #[test]
 fn a_mel_frame_depends_on_its_context_alone() {
     let cfg = preset::<VoiceConfig>("voice-light").unwrap();
     let model = VoiceModel::new(&cfg, Params::new(3, &Device::Cpu).builder()).unwrap();
-    let context = model.mel.context();
-    assert_eq!(context, 18);
-    let (frames, at) = (3 * context, context + 5);
-    let (states, place) = (noise((1, frames, 192), 1), noise((1, frames, PLACE_FEATURES), 2));
-    let output = |states: &Tensor| {
-        let out = model.mel.forward(states, &place, None, &Mode::Eval).unwrap();
-        bits(
-            &Tensor::cat(
-                &[
-                    out.mel.narrow(1, at, 1).unwrap().flatten_all().unwrap(),
-                    out.log_f0.narrow(1, at, 1).unwrap().flatten_all().unwrap(),
-                ],
-                0,
-            )
-            .unwrap(),
-        )
-    };
-    let changed = |row: usize| {
-        let noise = noise((1, 1, 192), 9);
-        let parts = [states.narrow(1, 0, row).unwrap(), noise, states.narrow(1, row + 1, frames - row - 1).unwrap()];
-        output(&Tensor::cat(&parts, 1).unwrap())
-    };
-    let before = output(&states);
-    assert_eq!(changed(at + context + 1), before);
-    assert_eq!(changed(at - context - 1), before);
-    assert_ne!(changed(at + context), before);
-    assert_ne!(changed(at - context), before);
+    assert_eq!((model.mel.context(), model.pitch.context()), (18, 16));
+    assert_context(18, 192, |states, place| vec![model.mel.forward(states, place, None, &Mode::Eval).unwrap()]);
+    assert_context(16, 128, |melody, place| {
+        let pitch = model.pitch.on_grid(melody, place, &Mode::Eval).unwrap();
+        vec![pitch.log_f0, pitch.voicing_logit]
+    });
 }
 
 #[test]
@@ -118,8 +127,9 @@ fn gradients_of_a_whole_voice_are_right_for_a_batch() {
         let mode = Mode::Train(&rng);
         let states = model.encoder.forward(&symbols, &symbol_mask, &mode)?;
         let predicted = model.duration.forward(&stopped, &symbol_mask, Some(&voice), &mode)?;
-        let out = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
-        let total = (losses::masked_l1(&out.mel, &mel, &frame_mask)?
+        let out = model.pitch.forward(&states, &symbol_mask, [&index, &place], Some(&voice), &mode)?;
+        let predicted_mel = model.mel.forward(&regulate(&states, &index)?, &place, Some(&voice), &mode)?;
+        let total = (losses::masked_l1(&predicted_mel, &mel, &frame_mask)?
             + losses::masked_l1(&out.log_f0, &log_f0, &(&voiced * &frame_mask)?)?)?;
         let total = (total + losses::voicing_cross_entropy(&out.voicing_logit, &voiced, &frame_mask)?)?;
         let total = (total + losses::duration_token_l1(&predicted, &durations, &symbol_mask)?)?;

@@ -1,6 +1,6 @@
 //! What the CPU kernels share: views of tensors as slices, fixed tiles over threads, loops compiled for wide vectors.
 //!
-//! The release build targets baseline x86-64, whose vectors hold 4 floats. [`simd`] compiles a loop again for AVX2 and for
+//! The release build targets baseline x86-64, whose vectors hold 4 floats. [`crate::simd`] compiles a loop again for AVX2 and for
 //! AVX-512 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial sums, so
 //! all versions round alike.
 
@@ -21,6 +21,7 @@ const ELEMENTS_PER_TASK: usize = 16 * 1024;
 const ELEMENTS_AT_ONCE: usize = 256;
 
 /// Defines a function whose body is compiled for the baseline, for AVX2 and for AVX-512, and picks at run time.
+#[macro_export]
 macro_rules! simd {
     ($(#[$attr:meta])* $vis:vis fn $name:ident $([$($generic:ident: $bound:path),+])? ($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$attr])*
@@ -58,7 +59,7 @@ macro_rules! simd {
         }
     };
 }
-pub(super) use simd;
+pub(super) use crate::simd;
 
 /// The elements of a contiguous f32 argument of a custom operation.
 pub(super) fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {

@@ -11,11 +11,11 @@
 //! All operations take f32 tensors of any strides. Sequences are (B, T, C) unless an option says otherwise, images
 //! (B, C, H, W).
 
+pub mod approx;
 pub mod portable;
 
 mod activation;
 mod affine;
-mod approx;
 mod batch_norm;
 mod conv1d;
 mod conv1d_dense;

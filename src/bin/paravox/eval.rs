@@ -190,6 +190,9 @@ struct AlignArgs {
     /// At most this many clips of each speaker
     #[arg(long, value_name = "N")]
     max: Option<usize>,
+    /// Clips of the training split too: for an aligner that has not heard them
+    #[arg(long)]
+    all: bool,
     /// As one JSON object
     #[arg(long)]
     json: bool,
@@ -250,7 +253,7 @@ pub(crate) fn run(args: Eval) -> anyhow::Result<()> {
         }
         What::Align(args) => {
             let mut options = EvalAlignOptions::new(args.corpus, args.aligner);
-            options.max_clips = args.max;
+            (options.max_clips, options.all) = (args.max, args.all);
             let report = eval_align(&options)?;
             if args.json {
                 return write_json(&mut out, &report);

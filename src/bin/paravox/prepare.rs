@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use paravox::data::prepare::{self, Progress, Summary};
+use paravox::data::prepare::{self, Progress, Summary, TimesFrom};
 use paravox::face;
 
 use crate::progress;
@@ -30,9 +30,9 @@ enum Corpus {
 
 const SPEECH_EXAMPLES: &str = "Examples:
   paravox prepare speech lj_heart -o data/speech            corpus.jsonl of a teacher voice
-  paravox prepare speech LJSpeech-1.1 -o data/lj            metadata.csv and wavs/: for a vocoder
-  paravox prepare speech me -o data/me --aligner runs/aligner     and with times: for a voice
-  paravox prepare speech other -o data/speech --append --voice 1";
+  paravox prepare speech me -o data/me                      metadata.csv and wavs/: recordings of anybody
+  paravox prepare speech other -o data/speech --append --voice 1
+  paravox prepare speech grid -o data/speech --append --aligner runs/aligner    clips.tsv: words have times";
 
 const LIPS_EXAMPLES: &str = "Examples:
   paravox prepare lips grid -o data/lips                         clips.tsv: the GRID layout
@@ -45,7 +45,8 @@ const FACE_EXAMPLES: &str = "Examples:
 
 #[derive(Args)]
 struct SpeechArgs {
-    /// Folder of the corpus: with corpus.jsonl (a teacher voice's) or metadata.csv (the LJSpeech layout)
+    /// Folder of the corpus: with corpus.jsonl (a teacher voice's), metadata.csv (the LJSpeech layout) or clips.tsv (the
+    /// GRID layout, whose words have times; needs the program ffmpeg)
     corpus: PathBuf,
     /// Folder of the dataset
     #[arg(short, long, value_name = "FOLDER")]
@@ -56,8 +57,9 @@ struct SpeechArgs {
     /// Add to the dataset that is in the folder already
     #[arg(long)]
     append: bool,
-    /// Find the times of recordings that have none: folder of `paravox train aligner`, or a file of `paravox export aligner`
-    #[arg(long, value_name = "FOLDER|FILE")]
+    /// What finds the times of symbols where the corpus has none: folder of `paravox train aligner`, or a file of `paravox
+    /// export aligner`; "none" leaves recordings without times, for a vocoder alone [default: the one built in]
+    #[arg(long, value_name = "FOLDER|FILE|none")]
     aligner: Option<PathBuf>,
 }
 
@@ -101,7 +103,12 @@ pub(crate) fn run(args: Prepare) -> anyhow::Result<()> {
     match args.corpus {
         Corpus::Speech(args) => {
             let SpeechArgs { corpus, out, voice, append, aligner } = args;
-            let options = prepare::SpeechOptions { corpus, out, voice, append, aligner };
+            let times = match aligner {
+                None => TimesFrom::BuiltIn,
+                Some(name) if name.as_os_str() == "none" => TimesFrom::Corpus,
+                Some(path) => TimesFrom::Aligner(path),
+            };
+            let options = prepare::SpeechOptions { corpus, out, voice, append, times };
             with_bar(|progress| prepare::speech(&options, progress))
         }
         Corpus::Lips(args) => {

@@ -68,7 +68,7 @@ const VOCODER_EXAMPLES: &str = "Examples:
   paravox train vocoder data/speech -o runs/vocoder --minutes 60
   paravox train vocoder data/speech -o runs/vocoder --minutes 60 --resume
   paravox train vocoder data/speech -o runs/tuned --from runs/vocoder --voice runs/voice --lr 5e-4 --minutes 20
-  paravox train vocoder data/speech -o runs/apart --harmonics data/harmonics    both sources taught apart";
+  paravox train vocoder data/me -o runs/v --from michael --voice runs/me --harmonics f0    recordings of anybody";
 
 const LIPS_EXAMPLES: &str = "Examples:
   paravox train lips data/lips -o runs/lips --voice runs/voice --minutes 60
@@ -91,12 +91,15 @@ times; each video frame is made from the one before.";
 struct VoiceArgs {
     #[command(flatten)]
     common: CommonArgs,
-    /// Mel frames of each sentence that go through the mel decoder in a step
+    /// Mel frames of each sentence that go through the decoders in a step
     #[arg(long, value_name = "N")]
     mel_frames: Option<usize>,
     /// Leave the text encoder of --from as it is, so that lips trained on it still fit
     #[arg(long, requires = "from")]
     freeze_encoder: bool,
+    /// Train the pitch alone, that is F0 and voicing; the other nets stay as --from has them
+    #[arg(long, requires = "from")]
+    only_pitch: bool,
     /// Keep the voices of --from that the data lacks as they are
     #[arg(long, requires = "from")]
     keep_voices: bool,
@@ -112,8 +115,9 @@ struct VocoderArgs {
     /// Voice (a training's folder or a shipped one): every second step then reads mel as that voice predicts it
     #[arg(long, value_name = "VOICE")]
     voice: Option<PathBuf>,
-    /// Folder of a corpus with the same sentences, whose recordings hold their harmonics alone: teaches both sources apart
-    #[arg(long, value_name = "FOLDER", conflicts_with = "adversary")]
+    /// Teaches harmonics and noise apart: "f0" tells them apart in the recordings, a folder is a corpus with the same
+    /// sentences whose recordings hold their harmonics alone
+    #[arg(long, value_name = "FOLDER|f0", conflicts_with = "adversary")]
     harmonics: Option<PathBuf>,
     /// Let a discriminator join, for a vocoder that has been trained without
     #[arg(long)]
@@ -278,6 +282,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             let mut options = train::VoiceOptions::default();
             set(&mut options.mel_frames, args.mel_frames);
             options.freeze_encoder = args.freeze_encoder;
+            options.only_pitch = args.only_pitch;
             options.keep_voices = args.keep_voices;
             args.common.apply(&mut options.common)?;
             train::train_voice(&options)?
@@ -286,7 +291,11 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             let mut options = train::VocoderOptions::default();
             set(&mut options.mel_frames, args.mel_frames);
             options.voice = args.voice;
-            options.harmonics = args.harmonics;
+            options.harmonics = match args.harmonics {
+                None => train::HarmonicsFrom::Nowhere,
+                Some(name) if name.as_os_str() == "f0" => train::HarmonicsFrom::F0,
+                Some(folder) => train::HarmonicsFrom::Corpus(folder),
+            };
             options.adversary = args.adversary;
             args.common.apply(&mut options.common)?;
             train::train_vocoder(&options)?

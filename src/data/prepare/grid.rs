@@ -91,7 +91,7 @@ pub(crate) fn clips_of(corpus: &Path, speaker: &str) -> Result<Vec<GridClip>> {
     clips(corpus, Some(&[speaker.to_string()]))
 }
 
-fn split_of(name: &str) -> Option<Split> {
+pub(super) fn split_of(name: &str) -> Option<Split> {
     match name {
         "train" => Some(Split::Train),
         "test" => Some(Split::Test),

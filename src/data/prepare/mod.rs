@@ -2,7 +2,7 @@
 //!
 //! | function | reads | writes |
 //! |---|---|---|
-//! | [`speech()`] | the teacher's corpus (`corpus.jsonl` + `wavs/`) or the LJSpeech layout (`metadata.csv`) | [`super::speech`] |
+//! | [`speech()`] | the teacher's corpus (`corpus.jsonl` + `wavs/`), the LJSpeech layout (`metadata.csv`) or the GRID layout (`clips.tsv`) | [`super::speech`] |
 //! | [`lips()`] | the GRID layout (`clips.tsv`) or the TCD-TIMIT layout (`volunteers/`) | [`super::lips`] |
 //!
 //! An item that cannot be used is left out with a warning and counted; a corpus without one usable item is an error.
@@ -25,11 +25,13 @@ pub(crate) mod small_grid;
 pub mod speech;
 mod tcd_timit;
 mod teacher;
+mod timed_clips;
 
 pub(crate) use grid::{GridClip, clips_of as grid_clips};
 pub(crate) use landmarks::Face as FacePoints;
 pub use lips::{LipsOptions, lips};
-pub use speech::{SpeechOptions, speech};
+pub use speech::{SpeechOptions, TimesFrom, speech};
+pub(crate) use timed_clips::TimedClip;
 
 /// Where preparation stands.
 #[derive(Debug, Clone, Copy)]

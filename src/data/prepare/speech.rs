@@ -7,7 +7,7 @@ use paravox_vocoder::mel::{MelConfig, MelExtractor};
 
 use super::ljspeech;
 use super::teacher::{self, TeacherRow};
-use super::{Progress, Summary, each, lines};
+use super::{Progress, Summary, TimedClip, each, lines};
 use crate::align::Aligner;
 use crate::data::speech::{SpeechGeometry, SpeechItem, SpeechWriter};
 use crate::data::{DataError, Result, Split, audio};
@@ -22,7 +22,8 @@ const LEAST_LOG_PROBABILITY: f32 = -4.0;
 /// What to prepare.
 #[derive(Debug, Clone)]
 pub struct SpeechOptions {
-    /// Folder of the corpus: with `corpus.jsonl` (a teacher's) or `metadata.csv` (the LJSpeech layout).
+    /// Folder of the corpus: with `corpus.jsonl` (a teacher's), `metadata.csv` (the LJSpeech layout) or `clips.tsv` (the
+    /// GRID layout, whose words have times; needs the program ffmpeg).
     pub corpus: PathBuf,
     /// Folder of the dataset.
     pub out: PathBuf,
@@ -30,9 +31,21 @@ pub struct SpeechOptions {
     pub voice: u32,
     /// Adds to the dataset that is in `out` already.
     pub append: bool,
-    /// A trained aligner ([`Aligner::open`]) that finds the times of recordings that have none. Without one, these train
-    /// vocoders alone.
-    pub aligner: Option<PathBuf>,
+    /// What finds the times of symbols where the corpus has none.
+    pub times: TimesFrom,
+}
+
+/// Where the times of symbols come from.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub enum TimesFrom {
+    /// The aligner that this program carries.
+    #[default]
+    BuiltIn,
+    /// Another one, for [`Aligner::open`].
+    Aligner(PathBuf),
+    /// The corpus alone; recordings without times train vocoders and nothing else.
+    Corpus,
 }
 
 /// What finds the times of a text in a recording.
@@ -45,6 +58,7 @@ struct Times {
 enum Source {
     Teacher(TeacherRow),
     LjSpeech(ljspeech::Row),
+    Grid(TimedClip),
 }
 
 /// What a recording says and how.
@@ -73,7 +87,7 @@ pub fn speech(options: &SpeechOptions, progress: &mut dyn FnMut(Progress<'_>)) -
         hop_length: config.hop_length,
         n_mels: config.n_mels,
     };
-    let times = options.aligner.as_deref().map(Times::open).transpose()?;
+    let times = Times::open(&options.times)?;
     let extractor = MelExtractor::new(config).expect("the default geometry is sound");
     let mut writer = SpeechWriter::open(&options.out, geometry.clone(), options.append)?;
     let seconds_per_mel_frame = geometry.hop_length as f64 / f64::from(geometry.sample_rate);
@@ -81,7 +95,7 @@ pub fn speech(options: &SpeechOptions, progress: &mut dyn FnMut(Progress<'_>)) -
         let split = if i % VALID_EVERY == VALID_EVERY - 1 { Split::Valid } else { Split::Train };
         let mut item = read(options, source, split, &geometry, &extractor)?;
         if let (Some(times), None) = (&times, &item.durations) {
-            times.add_to(&mut item)?;
+            times.add_to(&mut item, source.word_starts(&options.corpus, &geometry)?.as_deref())?;
         }
         Ok(item)
     };
@@ -95,23 +109,44 @@ pub fn speech(options: &SpeechOptions, progress: &mut dyn FnMut(Progress<'_>)) -
 }
 
 impl Times {
-    fn open(aligner: &Path) -> Result<Self> {
+    /// `None` where the corpus alone has times.
+    fn open(from: &TimesFrom) -> Result<Option<Self>> {
+        let aligner = match from {
+            TimesFrom::BuiltIn => Aligner::built_in()?,
+            TimesFrom::Aligner(path) => Aligner::open(path)?,
+            TimesFrom::Corpus => return Ok(None),
+        };
         let front_end = FrontEnd::new(FrontEndOptions::default());
-        let front_end = front_end.map_err(|e| DataError::Corpus { why: e.to_string(), path: aligner.to_path_buf() })?;
-        Ok(Self { front_end, aligner: Aligner::open(aligner)? })
+        let front_end = front_end.map_err(|e| DataError::Corpus { why: e.to_string(), path: "(built in)".into() })?;
+        Ok(Some(Self { front_end, aligner }))
     }
 
-    /// Adds symbols and durations to an item that has none.
-    fn add_to(&self, item: &mut SpeechItem) -> Result<()> {
+    /// Adds symbols and durations to an item that has none; words start at the mel frames given, if any are.
+    fn add_to(&self, item: &mut SpeechItem, word_starts: Option<&[usize]>) -> Result<()> {
         let refuse = |why: String| DataError::item(&item.id, why);
         let utterance = self.front_end.analyse(&item.text).map_err(|e| refuse(e.to_string()))?;
-        let found = self.aligner.align(&item.mel, &utterance.symbols).map_err(refuse)?;
-        if found.log_probability < LEAST_LOG_PROBABILITY {
+        let found = match word_starts {
+            Some(starts) => self.aligner.align_words(&item.mel, &utterance.symbols, starts),
+            None => self.aligner.align(&item.mel, &utterance.symbols),
+        };
+        let found = found.map_err(refuse)?;
+        // Whoever gave its words times has heard that they are said.
+        if word_starts.is_none() && found.log_probability < LEAST_LOG_PROBABILITY {
             let why = format!("the recording says something else than {:?}", item.text);
             return Err(refuse(why));
         }
         (item.symbols, item.durations) = (found.symbols, Some(found.durations));
         Ok(())
+    }
+}
+
+impl Source {
+    /// The mel frames in which its words start, where the corpus knows.
+    fn word_starts(&self, corpus: &Path, geometry: &SpeechGeometry) -> Result<Option<Vec<usize>>> {
+        let Self::Grid(clip) = self else { return Ok(None) };
+        let mel_frames_per_second = f64::from(geometry.sample_rate) / geometry.hop_length as f64;
+        let starts_s = clip.word_starts_s(corpus)?;
+        Ok(Some(starts_s.into_iter().map(|start_s| (start_s * mel_frames_per_second).round() as usize).collect()))
     }
 }
 
@@ -130,7 +165,10 @@ fn sources(corpus: &Path) -> Result<Vec<Source>> {
     if list.exists() {
         return Ok(ljspeech::rows(&list)?.into_iter().map(Source::LjSpeech).collect());
     }
-    let why = "neither a teacher's corpus (corpus.jsonl) nor the LJSpeech layout (metadata.csv)".into();
+    if corpus.join("clips.tsv").exists() {
+        return Ok(TimedClip::list(corpus)?.into_iter().map(Source::Grid).collect());
+    }
+    let why = "no teacher's corpus (corpus.jsonl), LJSpeech layout (metadata.csv) or GRID layout (clips.tsv)".into();
     Err(DataError::Corpus { why, path: corpus.to_path_buf() })
 }
 
@@ -142,17 +180,29 @@ fn read(
     extractor: &MelExtractor,
 ) -> Result<SpeechItem> {
     let SpeechGeometry { sample_rate, hop_length, .. } = *geometry;
-    let (id, text, item) = match source {
-        Source::Teacher(row) => (&row.id, &row.text, teacher::read(&options.corpus, row, sample_rate, hop_length)?),
+    // Recordings of people: no symbols, no times, and F0 as it is found.
+    let recorded = |pcm: Vec<f32>| {
+        let mut f0_hz = f0::track(&pcm, sample_rate);
+        f0_hz.resize(pcm.len() / hop_length, 0.0);
+        Spoken { symbols: Vec::new(), durations: None, f0_hz, pcm }
+    };
+    let (id, text, item, split) = match source {
+        Source::Teacher(row) => {
+            let spoken = teacher::read(&options.corpus, row, sample_rate, hop_length)?;
+            (row.id.clone(), &row.text, spoken, split)
+        }
         Source::LjSpeech(row) => {
             let pcm = ljspeech::read(&options.corpus, row, sample_rate, hop_length)?;
-            let mut f0_hz = f0::track(&pcm, sample_rate);
-            f0_hz.resize(pcm.len() / hop_length, 0.0);
-            (&row.id, &row.text, Spoken { symbols: Vec::new(), durations: None, f0_hz, pcm })
+            (row.id.clone(), &row.text, recorded(pcm), split)
+        }
+        Source::Grid(clip) => {
+            let mut pcm = clip.sound(&options.corpus, sample_rate)?;
+            pcm.truncate(pcm.len() / hop_length * hop_length);
+            (clip.id(), &clip.text, recorded(pcm), clip.split)
         }
     };
     Ok(SpeechItem {
-        id: id.clone(),
+        id,
         text: text.clone(),
         symbols: item.symbols,
         durations: item.durations,

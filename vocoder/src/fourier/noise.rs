@@ -5,9 +5,13 @@
 
 use std::f32::consts::TAU;
 
+use paravox_models::ops::approx;
+use paravox_models::simd;
+
 /// SplitMix64's step and finaliser.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
+#[inline(always)]
 fn mix(counter: u64) -> u64 {
     let z = counter.wrapping_add(STEP);
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -17,15 +21,29 @@ fn mix(counter: u64) -> u64 {
 
 /// Fills one mel frame's pcm samples: independent, mean 0, variance 1.
 pub(crate) fn fill_gaussian(seed: u64, mel_frame: u64, pcm: &mut [f32]) {
-    let key = mix(mix(seed) ^ mel_frame);
-    for (pair, values) in pcm.chunks_mut(2).enumerate() {
-        let bits = mix(key ^ (pair as u64).wrapping_mul(STEP));
-        // (0, 1]: the logarithm needs no 0.
-        let first = ((bits >> 40) + 1) as f32 / (1u32 << 24) as f32;
-        let second = (bits & 0xFF_FFFF) as f32 / (1u32 << 24) as f32;
-        let radius = (-2.0 * first.ln()).sqrt();
-        let (sin, cos) = (TAU * second).sin_cos();
-        values.iter_mut().zip([cos, sin]).for_each(|(value, direction)| *value = radius * direction);
+    pairs(mix(mix(seed) ^ mel_frame), pcm);
+}
+
+/// Pairs that are worked on at once.
+const PAIRS: usize = 32;
+
+simd! {
+    fn pairs(key: u64, pcm: &mut [f32]) {
+        for (block, pcm) in pcm.chunks_mut(2 * PAIRS).enumerate() {
+            let (mut firsts, mut seconds) = ([0.0; PAIRS], [0.0; PAIRS]);
+            for (i, (one, other)) in firsts.iter_mut().zip(&mut seconds).enumerate() {
+                let bits = mix(key ^ ((block * PAIRS + i) as u64).wrapping_mul(STEP));
+                // (0, 1]: the logarithm needs no 0.
+                let chance = ((bits >> 40) + 1) as i32 as f32 / (1u32 << 24) as f32;
+                let turn = (bits & 0xFF_FFFF) as i32 as f32 / (1u32 << 24) as f32;
+                let radius = (-2.0 * approx::ln(chance)).max(0.0).sqrt();
+                let (sin, cos) = approx::sin_cos(TAU * turn);
+                (*one, *other) = (radius * cos, radius * sin);
+            }
+            for (values, pair) in pcm.chunks_mut(2).zip(firsts.iter().zip(&seconds)) {
+                values.iter_mut().zip([pair.0, pair.1]).for_each(|(value, drawn)| *value = *drawn);
+            }
+        }
     }
 }
 

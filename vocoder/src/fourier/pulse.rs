@@ -6,6 +6,9 @@
 
 use std::f64::consts::TAU;
 
+use paravox_models::ops::approx;
+use paravox_models::simd;
+
 /// Renders pulse trains.
 #[derive(Debug, Clone)]
 pub(crate) struct PulseTrain {
@@ -42,27 +45,46 @@ impl PulseTrain {
         let hop = self.hop_length as f64;
         let slope_before = if before > 0.0 { (here - before) / hop } else { 0.0 };
         let slope_after = if after > 0.0 { (after - here) / hop } else { 0.0 };
-        for (offset, value) in out.iter_mut().enumerate() {
-            let distance = offset as f64 - hop / 2.0;
-            let slope = if distance < 0.0 { slope_before } else { slope_after };
-            let f0 = here + slope * distance;
-            let turn = self.radians_per_hz * (here + 0.5 * slope * distance) * distance;
-            *value = self.pulse(phase + turn, f0) as f32;
-        }
+        let (before, after) = out.split_at_mut(self.hop_length.div_ceil(2));
+        pulses(self, phase, [here, slope_before], -hop / 2.0, before);
+        pulses(self, phase, [here, slope_after], before.len() as f64 - hop / 2.0, after);
     }
 
     /// Sum over h = 1..=H of cos(h t) + r cos((H + 1) t), where (H + 1 + r) f0 is the limit: the highest harmonic fades
     /// in, so that none appears at once while F0 falls.
-    fn pulse(&self, phase: f64, f0_hz: f64) -> f64 {
+    #[inline(always)]
+    fn pulse(&self, phase: f64, f0_hz: f64) -> f32 {
         let harmonics = self.limit_hz / f0_hz - 1.0;
-        if harmonics <= 0.0 {
-            return 0.0;
-        }
         let whole = harmonics.floor();
-        let t = phase - TAU * (phase / TAU).round();
-        // Dirichlet's kernel; in f64 the quotient is right up to the removable singularity at t = 0 itself.
-        let sum = if t.abs() < 1e-9 { whole } else { ((whole + 0.5) * t).sin() / (2.0 * (0.5 * t).sin()) - 0.5 };
-        sum + (harmonics - whole) * ((whole + 1.0) * t).cos()
+        let t = near_zero(phase);
+        // Dirichlet's kernel. Angles are f64 until they are small; then the quotient is right in f32 up to the removable
+        // singularity at t = 0 itself.
+        let (half_sin, half_cos) = approx::sin_cos((0.5 * t) as f32);
+        let (sin, cos) = approx::sin_cos(near_zero((whole + 0.5) * t) as f32);
+        let sum = if t.abs() < 1e-9 { whole as f32 } else { sin / (2.0 * half_sin) - 0.5 };
+        let highest = cos * half_cos - sin * half_sin;
+        if harmonics > 0.0 { sum + (harmonics - whole) as f32 * highest } else { 0.0 }
+    }
+}
+
+/// An angle less whole turns, from -pi to pi.
+#[inline(always)]
+fn near_zero(angle: f64) -> f64 {
+    // Adding 1.5 * 2^52 rounds to the nearest integer.
+    const ROUND: f64 = 6_755_399_441_055_744.0;
+    angle - TAU * ((angle / TAU + ROUND) - ROUND)
+}
+
+simd! {
+    /// Pcm samples from `distance` on, counted from a mel frame's centre, where the phase is `phase` and the F0 `line[0]` and
+    /// rises by `line[1]` with every pcm sample.
+    fn pulses(train: &PulseTrain, phase: f64, line: [f64; 2], distance: f64, out: &mut [f32]) {
+        let [here, slope] = line;
+        for (offset, value) in out.iter_mut().enumerate() {
+            let distance = distance + offset as f64;
+            let turn = train.radians_per_hz * (here + 0.5 * slope * distance) * distance;
+            *value = train.pulse(phase + turn, here + slope * distance);
+        }
     }
 }
 
@@ -94,8 +116,8 @@ mod tests {
                 let whole = f64::floor(harmonics);
                 let mut sum: f64 = (1..=whole as usize).map(|h| (h as f64 * phase).cos()).sum();
                 sum += (harmonics - whole) * ((whole + 1.0) * phase).cos();
-                let got = pulses.pulse(phase, f0);
-                assert!((got - sum).abs() < 1e-6, "{f0} Hz at {phase}: {got} for {sum}");
+                let got = f64::from(pulses.pulse(phase, f0));
+                assert!((got - sum).abs() < 3e-7 * (1.0 + harmonics), "{f0} Hz at {phase}: {got} for {sum}");
             }
         }
         assert_eq!(pulses.pulse(0.3, 12_000.0), 0.0);

@@ -14,7 +14,8 @@ use std::f32::consts::PI;
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
-use paravox_models::ops::has_kernels;
+use paravox_models::ops::{approx, has_kernels};
+use paravox_models::simd;
 use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
@@ -115,6 +116,41 @@ impl SynthesisOp {
     }
 }
 
+/// Bins that [`spectrum`] works on at once: their parts lie side by side in the first-level cache.
+const BINS_AT_ONCE: usize = 64;
+
+simd! {
+    /// The spectrum of one mel frame from what [`SynthesisOp::parts`] gives.
+    fn spectrum(sources: [&[Complex32]; 2], head: [&[f32]; 5], out: &mut [Complex32]) {
+        let ([pulse, noise], [gain, phase, noise_gain, free_gain, free_phase]) = (sources, head);
+        let polar = |gain: f32, phase: f32| {
+            let (sin, cos) = approx::sin_cos(phase);
+            let length = approx::exp(gain.min(LOG_GAIN_LIMIT));
+            (cos * length, sin * length)
+        };
+        for (block, out) in out.chunks_mut(BINS_AT_ONCE).enumerate() {
+            let bins = block * BINS_AT_ONCE..block * BINS_AT_ONCE + out.len();
+            let (mut re, mut im, mut hiss) = ([0.0; BINS_AT_ONCE], [0.0; BINS_AT_ONCE], [0.0; BINS_AT_ONCE]);
+            for (i, (gain, phase)) in gain[bins.clone()].iter().zip(&phase[bins.clone()]).enumerate() {
+                (re[i], im[i]) = polar(*gain, PI * approx::tanh(*phase));
+            }
+            for (hiss, gain) in hiss.iter_mut().zip(&noise_gain[bins.clone()]) {
+                *hiss = approx::exp(gain.clamp(LOG_NOISE_FLOOR, LOG_GAIN_LIMIT));
+            }
+            let sources = pulse[bins.clone()].iter().zip(&noise[bins.clone()]);
+            for (i, (out, (pulse, noise))) in out.iter_mut().zip(sources).enumerate() {
+                *out = Complex32::new(re[i], im[i]) * pulse + noise * hiss[i];
+            }
+            if !free_gain.is_empty() {
+                for (i, (gain, phase)) in free_gain[bins.clone()].iter().zip(&free_phase[bins]).enumerate() {
+                    (re[i], im[i]) = polar(*gain, *phase);
+                }
+                out.iter_mut().enumerate().for_each(|(i, out)| *out += Complex32::new(re[i], im[i]));
+            }
+        }
+    }
+}
+
 /// exp(gain) e^(i phase).
 #[inline]
 fn polar(gain: f32, phase: f32) -> Complex32 {
@@ -130,15 +166,9 @@ impl CustomOp1 for SynthesisOp {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let head = contiguous_f32(storage, layout)?;
         let Excitation { batch, mel_frames, .. } = *self.excitation;
-        let pcm = self.synthesiser.inverse(batch, mel_frames, |index, spectrum| {
-            let ([pulse, noise], [gain, phase, noise_gain, free_gain, free_phase]) = self.parts(head, index);
-            for (bin, out) in spectrum.iter_mut().enumerate() {
-                *out = polar(gain[bin], PI * phase[bin].tanh()) * pulse[bin]
-                    + noise[bin] * noise_gain[bin].clamp(LOG_NOISE_FLOOR, LOG_GAIN_LIMIT).exp();
-            }
-            for (out, (gain, phase)) in spectrum.iter_mut().zip(free_gain.iter().zip(free_phase)) {
-                *out += polar(*gain, *phase);
-            }
+        let pcm = self.synthesiser.inverse(batch, mel_frames, |index, out| {
+            let (sources, parts) = self.parts(head, index);
+            spectrum(sources, parts, out);
         });
         let shape = Shape::from((batch, mel_frames * self.synthesiser.hop_length));
         Ok((CpuStorage::F32(pcm), shape))

@@ -19,7 +19,7 @@ fn buzz(sample_rate: u32, f0_hz: f64, n: usize) -> impl Iterator<Item = f64> {
 }
 
 fn options(corpus: &Path, out: &Path, append: bool) -> SpeechOptions {
-    SpeechOptions { corpus: corpus.into(), out: out.into(), voice: 3, append, aligner: None }
+    SpeechOptions { corpus: corpus.into(), out: out.into(), voice: 3, append, times: TimesFrom::Corpus }
 }
 
 #[test]
