@@ -17,8 +17,10 @@ use super::sharpness::Sharpness;
 use super::ssim::Ssim;
 use super::{ClipPair, Figure, Metric};
 use crate::data::LipsDataset;
+use crate::data::lips::LipsMeta;
 use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::reader::Reader;
+use crate::text::Symbol;
 use crate::train::{Result, picture};
 
 /// Video frames in a row of a contact sheet.
@@ -91,11 +93,10 @@ struct Compared<'a> {
 
 impl ClipMetrics {
     fn new() -> Self {
-        let thirds = (0..3).map(MotionEnergy::third);
         Self {
             psnr: Psnr::default(),
             ssim: Ssim::default(),
-            energy: std::iter::once(MotionEnergy::whole()).chain(thirds).collect(),
+            energy: MotionEnergy::all(),
             sharpness: Sharpness::default(),
             lmd: [Lmd::in_place(), Lmd::centred()],
             closure: Closure::all(),
@@ -143,6 +144,15 @@ impl ClipMetrics {
     }
 }
 
+/// The video frames of a clip in which something is said: the first, and the one after the last.
+fn sentence(meta: &LipsMeta) -> (usize, usize) {
+    let spoken = |(symbol, ends): (&Symbol, &[f32])| (!symbol.phoneme.is_pause()).then(|| (ends[0], ends[1]));
+    let mut spoken = meta.symbols.iter().zip(meta.boundaries_s.windows(2)).filter_map(spoken);
+    let Some((start_s, first_end_s)) = spoken.next() else { return (0, 0) };
+    let end_s = spoken.next_back().map_or(first_end_s, |(_, end_s)| end_s);
+    ((start_s * meta.fps) as usize, (end_s * meta.fps).ceil() as usize)
+}
+
 /// Compares clips that `generate` makes with the real ones, as far as both go.
 ///
 /// Where a system does not tell what it says when, its mouths are held against the real clip's clock: that is the sound
@@ -167,7 +177,8 @@ pub(crate) fn compare(
         let Generated { crops, clock } = generate(i)?;
         seconds += started.elapsed().as_secs_f64();
         video_frames += crops.len() / CROP_BYTES;
-        let pictures = ClipPair { size, generated: &crops, real };
+        let sentence = sentence(meta);
+        let pictures = ClipPair { size, generated: &crops, real, sentence };
         let points = match aids.landmarks {
             Some(net) => Some([net.read(&crops)?, net.read(real)?]),
             None => None,

@@ -84,7 +84,7 @@ mod tests {
         for video_frames in [(5, 4), (4, 7)] {
             duration.update(&ClockPair { predicted: &predicted, real: &real });
             let [generated, real] = [vec![0; 3 * video_frames.0], vec![0; 3 * video_frames.1]];
-            length.update(&ClipPair { size: (1, 1), generated: &generated, real: &real });
+            length.update(&ClipPair { size: (1, 1), generated: &generated, real: &real, sentence: (0, 0) });
         }
         assert!((duration.value().unwrap() - 25.0).abs() < 1e-9);
         assert_eq!(length.value(), Some(2.0));

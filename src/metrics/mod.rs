@@ -87,6 +87,8 @@ pub struct ClipPair<'a> {
     pub generated: &'a [u8],
     /// T x height x width x 3, real.
     pub real: &'a [u8],
+    /// The video frames in which the real clip says something: the first, and the one after the last.
+    pub sentence: (usize, usize),
 }
 
 impl<'a> ClipPair<'a> {

@@ -53,7 +53,7 @@ mod tests {
         generated[12..].fill(110);
         let mut metric = Psnr::default();
         assert_eq!(metric.value(), None);
-        metric.update(&ClipPair { size: (2, 2), generated: &generated, real: &real });
+        metric.update(&ClipPair { size: (2, 2), generated: &generated, real: &real, sentence: (0, 0) });
         assert!((metric.value().unwrap() - (34.1514 + 28.1308) / 2.0).abs() < 1e-4);
         assert_eq!(psnr(&real, &real), CEILING_DB);
     }

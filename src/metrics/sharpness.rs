@@ -97,7 +97,7 @@ mod tests {
         };
         let mut metric = Sharpness::default();
         assert_eq!(metric.value(), None);
-        metric.update(&ClipPair { size: (40, 24), generated: &stripes(20), real: &stripes(40) });
+        metric.update(&ClipPair { size: (40, 24), generated: &stripes(20), real: &stripes(40), sentence: (0, 0) });
         assert!((metric.value().unwrap() - 0.25).abs() < 1e-9);
     }
 }

@@ -123,6 +123,7 @@ mod tests {
             size: (32, 24),
             generated: &[a.clone(), a.clone()].concat(),
             real: &[a, b].concat(),
+            sentence: (0, 0),
         });
         assert!((metric.value().unwrap() - (1.0 + EXPECTED) / 2.0).abs() < 1e-5);
     }

@@ -7,8 +7,8 @@
 //!
 //! Where a corpus has its harmonics apart from its noise, as that of a source-filter teacher may, each source is taught by
 //! itself: the harmonics, in which nothing is left to chance, by the spectral distance, the noise by its likelihood. What
-//! belongs to which need not be found out then. In other recordings F0 tells them apart. A source of free phase has a share of both: with one, the energy distance
-//! teaches all that the harmonics leave.
+//! belongs to which need not be found out then, and a source of free phase counts as noise. In other recordings F0 tells the
+//! two apart.
 //!
 //! An adversary may join: a discriminator of spectrograms that learns beside the vocoder, by least squares (Mao et al.
 //! 2017), with its features as a further distance of the copy to the recording (Larsen et al. 2016).
@@ -345,11 +345,9 @@ impl Trainer for VocoderTrainer {
             let alone = head.narrow(2, 0, 3 * self.config.bins())?;
             let copy = self.net.synthesise(&alone, self.net.pulses(&f0_hz)?)?;
             parts.push(("harmonics", 1.0, self.stft.forward(&copy, &harmonics)?));
-            if !self.config.free_phase {
-                let divergence = self.net.noise_divergence(&head, &(pcm - harmonics)?)?;
-                parts.push(("noise", NOISE_WEIGHT, divergence));
-                return Loss::weighted(&parts);
-            }
+            let divergence = self.net.noise_divergence(&head, &(pcm - harmonics)?)?;
+            parts.push(("noise", NOISE_WEIGHT, divergence));
+            return Loss::weighted(&parts);
         }
         let copy = |head: &Tensor, seed| self.net.synthesise(head, self.net.excite(&f0_hz, seed)?);
         let (one, other) = (copy(&head, batch.noise_seed)?, copy(&head.detach(), !batch.noise_seed)?);

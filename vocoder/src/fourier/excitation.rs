@@ -150,6 +150,12 @@ impl ExcitationMaker {
         Ok(Excitation { batch, mel_frames, bins, harmonic, noise })
     }
 
+    /// ln of the power that noise of gain 1 has in a bin, seen through the window of the synthesis.
+    pub(crate) fn log_noise_power(&self) -> f64 {
+        let squares: f32 = self.fft.window.iter().map(|weight| weight * weight).sum();
+        f64::from(NOISE_LEVEL * NOISE_LEVEL * squares).ln()
+    }
+
     /// Power of the noise in a batch of recordings over that of noise of gain 1, in every bin of every mel frame as the
     /// noise's window sees it, averaged over nine neighbouring bins: (B, T, bins).
     pub(crate) fn noise_power(&self, pcm: &[f32], mel_frames: usize) -> Vec<f32> {

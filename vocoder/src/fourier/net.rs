@@ -88,7 +88,7 @@ impl FourierNet {
         self.excitation.batch(&values, mel_frames, seed).map(Arc::new).map_err(candle_core::Error::wrap)
     }
 
-    /// How far the noise of a head is from that of recordings, in nats a bin: the Itakura-Saito divergence of its power
+    /// How far the noise of a head, that of its free source included, is from that of recordings, in nats a bin: the Itakura-Saito divergence of its power
     /// from theirs, p/q - ln(p/q) - 1, halved, whose least value is that of the likeliest Gaussian noise. From where q is
     /// e^2 times too small it goes on as a straight line.
     ///
@@ -97,12 +97,18 @@ impl FourierNet {
     /// - `noise`: (B, hop_length T), the recordings without their harmonics
     /// - output: a scalar
     pub fn noise_divergence(&self, head: &Tensor, noise: &Tensor) -> Result<Tensor> {
-        let (batch, mel_frames, _) = head.dims3()?;
+        let (batch, mel_frames, width) = head.dims3()?;
         let bins = self.config.bins();
         let power = self.excitation.noise_power(&noise.flatten_all()?.to_vec1::<f32>()?, mel_frames);
         let log_power: Vec<f32> = power.iter().map(|power| (power + NOISE_FLOOR).ln()).collect();
         let log_power = Tensor::from_vec(log_power, (batch, mel_frames, bins), head.device())?;
-        let ratio = (log_power - (head.narrow(2, 2 * bins, bins)? * 2.0)?)?;
+        let mut expected = (head.narrow(2, 2 * bins, bins)? * 2.0)?;
+        if width == 5 * bins {
+            let free = head.narrow(2, 3 * bins, bins)?.affine(2.0, -self.excitation.log_noise_power())?;
+            let most = expected.maximum(&free)?.detach();
+            expected = ((expected - &most)?.exp()? + (free - &most)?.exp()?)?.log()?.add(&most)?;
+        }
+        let ratio = (log_power - expected)?;
         let near = ratio.minimum(2.0)?;
         let far = (ratio.maximum(2.0)? - 2.0)?;
         let slope = 2f64.exp() - 1.0;
@@ -237,6 +243,28 @@ mod tests {
         let slope = grads.get(&var).expect("the head is a variable").sum_all()?.to_scalar::<f32>()?;
         let expected = (divergence(-0.89)? - divergence(-0.91)?) / 0.02;
         assert!((f64::from(slope) - expected).abs() < 0.01 * expected.abs(), "{slope} for {expected}");
+        Ok(())
+    }
+
+    /// White noise that is the free source's has the divergence that it has as the noise's, and a silent free source none.
+    #[test]
+    fn a_free_source_stands_in_for_noise() -> Result<()> {
+        let config = FourierConfig { width: 8, blocks: 1, ..FourierConfig::default() };
+        let net = FourierNet::new(&config, Params::new(4, &Device::Cpu).builder())?;
+        let head = |gains: &[f32]| {
+            let row: Vec<f32> = gains.iter().flat_map(|gain| [*gain; 601]).collect();
+            Tensor::from_vec(row.repeat(60), (1, 60, gains.len() * 601), &Device::Cpu)
+        };
+        let unvoiced = Tensor::zeros((1, 60), DType::F32, &Device::Cpu)?;
+        let noise = net.synthesise(&head(&[-99., 0., 0.7])?, net.excite(&unvoiced, 3)?)?;
+        let known = net.noise_divergence(&head(&[-99., 0., 0.5])?, &noise)?.to_scalar::<f32>()?;
+        let silent = net.noise_divergence(&head(&[-99., 0., 0.5, -99., 0.])?, &noise)?.to_scalar::<f32>()?;
+        assert!((known - silent).abs() < 1e-5, "{known} {silent}");
+        // Noise of gain 1 is white and of 1/30; its spectra through the synthesis' window, whose squares sum to 450, have that
+        // variance times 450.
+        let gain = 0.5 + 0.5 * (450.0f32 / 900.0).ln();
+        let alone = net.noise_divergence(&head(&[-99., 0., -99., gain, 0.])?, &noise)?.to_scalar::<f32>()?;
+        assert!((known - alone).abs() < 1e-4, "{known} {alone}");
         Ok(())
     }
 
