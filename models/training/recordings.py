@@ -50,7 +50,7 @@ def harmonics(pcm, turns, voiced):
 
 
 def render(corpus, sentences, _workers):
-    """As teacher.render of a corpus of recordings, whose rows give `turns`: harmonics as they are told apart, all else in the
+    """As teacher.render, of a corpus of recordings whose rows give `turns`: harmonics as they are told apart, all else in the
     place of the free branch, and nothing of gains."""
     with open(os.path.join(corpus, "corpus.jsonl"), encoding="utf-8") as rows:
         turns_of = {row["id"]: row["turns"] for row in map(json.loads, rows)}

@@ -2,8 +2,8 @@
 //!
 //! The energy of a stretch is the mean absolute difference of consecutive video frames. A ratio of 1 moves as much as the
 //! real speaker; nets trained on means alone move less (published ParaLip clips: 0.40 in the last third). It is also
-//! given for each third of the clip and of its sentence, since errors that grow with time show in the last. After its sentence
-//! a clip goes on with movements that no text tells of.
+//! given for each third of the clip and of its sentence, since errors that grow with time show in the last. After its
+//! sentence a clip goes on with movements that no text tells of.
 
 use super::{ClipPair, Metric};
 

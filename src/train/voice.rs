@@ -1,8 +1,8 @@
 //! Training of the voice: text encoder, duration predictor, pitch decoder and mel decoder on aligned speech.
 //!
-//! Whole sentences go through the encoder, the duration predictor and the first half of the pitch decoder; a random window of
-//! each goes through the rest. The losses are FastSpeech 2's (Ren et al. 2021) in L1: mel, log F0 where voiced, voicing, and the durations'
-//! logarithms and sums (ParaLip equation 4).
+//! Whole sentences go through the encoder, the duration predictor and the first half of the pitch decoder; a random window
+//! of each goes through the rest. The losses are FastSpeech 2's (Ren et al. 2021) in L1: mel, log F0 where voiced, voicing,
+//! and the durations' logarithms and sums (ParaLip equation 4).
 
 use std::ops::Range;
 use std::path::Path;
@@ -269,5 +269,58 @@ impl Trainer for VoiceTrainer {
             }
         }
         Ok(means.figures().iter().map(|figure| (figure.name, figure.value)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::checkpoint::load_model;
+    use super::super::start::tests::{TINY, model, save};
+    use super::*;
+    use crate::data::SpeechItem;
+    use crate::data::speech::{SpeechGeometry, SpeechWriter};
+    use crate::text::{Phoneme, SentenceKind, Symbol};
+
+    #[test]
+    fn pitch_alone_learns_where_that_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let [data, from, out] = ["data", "from", "out"].map(|name| folder.path().join(name));
+        let mut writer = SpeechWriter::open(&data, SpeechGeometry::default(), false).unwrap();
+        for (id, split) in [("a", Split::Train), ("b", Split::Valid)] {
+            let item = SpeechItem {
+                id: id.into(),
+                text: String::new(),
+                symbols: vec![Symbol::pause(Phoneme::Silence, SentenceKind::Statement); 2],
+                durations: Some(vec![10, 30]),
+                mel: vec![-4.0; 40 * 80],
+                f0_hz: (0..40).map(|t| if t < 10 { 0.0 } else { 300.0 }).collect(),
+                pcm: vec![0; 40 * 300],
+                voice: 0,
+                split,
+            };
+            writer.push(&item).unwrap();
+        }
+        writer.finish().unwrap();
+        let tiny = TINY.replace("n_mels = 4", "n_mels = 80");
+        let (params, _) = model(&tiny, 1);
+        std::fs::create_dir(&from).unwrap();
+        save(&from, &params, &tiny);
+
+        let mut options = VoiceOptions { only_pitch: true, mel_frames: 40, ..VoiceOptions::default() };
+        options.common.set_learning_rate(2e-2).unwrap();
+        (options.common.data, options.common.out) = (data, out.clone());
+        (options.common.from, options.common.steps, options.common.batch) = (Some(from.clone()), 100, 2);
+        let report = train_voice(&options).unwrap();
+        let names: Vec<&str> = report.losses.iter().map(|loss| loss.0).collect();
+        assert_eq!(names[..3], ["loss", "f0", "voicing"]);
+        assert!(report.losses[1].1 < 0.1, "{report:?}");
+
+        let (before, after) = (load_model(&from).unwrap(), load_model(&out).unwrap());
+        let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for (name, value) in &after {
+            let changed = flat(value) != flat(&before[name]);
+            assert!(!changed || name.starts_with("pitch."), "{name}");
+        }
+        assert_ne!(flat(&after["pitch.output.bias"]), flat(&before["pitch.output.bias"]));
     }
 }

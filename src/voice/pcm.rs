@@ -1,8 +1,8 @@
 //! The PCM of a sentence, piece after piece: the first comes early, whatever the length of the sentence.
 //!
-//! The pitch and mel decoders run over blocks of mel frames at fixed places with as many around them as they depend on, and the
-//! vocoder streams behind it. The places do not depend on who listens, so the same sentence gives the same PCM bit for bit
-//! whether it is heard live or written to a file.
+//! The pitch and mel decoders run over blocks of mel frames at fixed places with as many around them as they depend on, and
+//! the vocoder streams behind them. The places do not depend on who listens, so the same sentence gives the same PCM bit for
+//! bit whether it is heard live or written to a file.
 
 use std::ops::Range;
 
@@ -86,16 +86,20 @@ impl<'a> PcmStream<'a> {
     fn piece(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(vocoder) = &mut self.vocoder else { return Ok(None) };
         let decode = |block: Option<Range<usize>>| block.map(|block| self.decoding.features(block)).transpose();
-        // The first piece waits for nothing that it does not need; from then on the nets work a block ahead of the vocoder.
-        let first = self.blocks.next == 0;
+        // The first piece waits for nothing that it does not need; from then on the decoders work a block ahead of the
+        // vocoder, on another core. A GPU has one queue for both.
+        let work_ahead = self.blocks.next > 0 && self.decoding.voice.device.is_cpu();
         let features = match self.ahead.take() {
             None => decode(self.blocks.next())?,
             ahead => ahead,
         };
         let mut pcm = match features {
             Some(features) => {
-                let next = if first { None } else { self.blocks.next() };
-                let (pcm, ahead) = rayon::join(|| vocoder.push(&features), || decode(next));
+                let next = if work_ahead { self.blocks.next() } else { None };
+                let (pcm, ahead) = match next {
+                    Some(_) => rayon::join(|| vocoder.push(&features), || decode(next)),
+                    None => (vocoder.push(&features), Ok(None)),
+                };
                 self.ahead = ahead?;
                 pcm.map_err(synthesis)?
             }

@@ -73,8 +73,8 @@ fn padding_changes_neither_states_nor_durations() {
     assert!(difference(&beginning(&melodies), &single) < 1e-5);
 }
 
-/// The values that a net gives the mel frame `at` of `frames`, from rows of `width` numbers, must hang on `context` mel frames
-/// on each side and on no others.
+/// What a net makes of a mel frame, from rows of `width` numbers, must hang on `context` mel frames on each side and on no
+/// others.
 fn assert_context(context: usize, width: usize, net: impl Fn(&Tensor, &Tensor) -> Vec<Tensor>) {
     let (frames, at) = (3 * context, context + 5);
     let (rows, place) = (noise((1, frames, width), 1), noise((1, frames, PLACE_FEATURES), 2));

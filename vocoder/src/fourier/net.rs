@@ -88,9 +88,9 @@ impl FourierNet {
         self.excitation.batch(&values, mel_frames, seed).map(Arc::new).map_err(candle_core::Error::wrap)
     }
 
-    /// How far the noise of a head, that of its free source included, is from that of recordings, in nats a bin: the Itakura-Saito divergence of its power
-    /// from theirs, p/q - ln(p/q) - 1, halved, whose least value is that of the likeliest Gaussian noise. From where q is
-    /// e^2 times too small it goes on as a straight line.
+    /// How far the noise of a head, its free source included, is from that of recordings, in nats a bin: the Itakura-Saito
+    /// divergence of its power from theirs, p/q - ln(p/q) - 1, halved, whose least value is that of the likeliest Gaussian
+    /// noise. From where q is e^2 times too small it goes on as a straight line.
     ///
     /// # Shapes
     /// - `head`: (B, T, parts bins)
@@ -260,8 +260,8 @@ mod tests {
         let known = net.noise_divergence(&head(&[-99., 0., 0.5])?, &noise)?.to_scalar::<f32>()?;
         let silent = net.noise_divergence(&head(&[-99., 0., 0.5, -99., 0.])?, &noise)?.to_scalar::<f32>()?;
         assert!((known - silent).abs() < 1e-5, "{known} {silent}");
-        // Noise of gain 1 is white and of 1/30; its spectra through the synthesis' window, whose squares sum to 450, have that
-        // variance times 450.
+        // Noise of gain 1 is white and of 1/30; through the synthesis' window, whose squares sum to 450, its spectra have
+        // that variance times 450.
         let gain = 0.5 + 0.5 * (450.0f32 / 900.0).ln();
         let alone = net.noise_divergence(&head(&[-99., 0., -99., gain, 0.])?, &noise)?.to_scalar::<f32>()?;
         assert!((known - alone).abs() < 1e-4, "{known} {alone}");

@@ -76,8 +76,8 @@ fn near_zero(angle: f64) -> f64 {
 }
 
 simd! {
-    /// Pcm samples from `distance` on, counted from a mel frame's centre, where the phase is `phase` and the F0 `line[0]` and
-    /// rises by `line[1]` with every pcm sample.
+    /// Pcm samples from `distance` on, counted from a mel frame's centre, where the phase is `phase` and the F0 `line[0]`,
+    /// which rises by `line[1]` with every pcm sample.
     fn pulses(train: &PulseTrain, phase: f64, line: [f64; 2], distance: f64, out: &mut [f32]) {
         let [here, slope] = line;
         for (offset, value) in out.iter_mut().enumerate() {
