@@ -10,7 +10,7 @@ import soundfile
 from scipy.ndimage import uniform_filter
 from scipy.signal import istft, resample_poly, stft
 
-from teacher import HOP, own_phase
+from teacher import HOP, i16, own_phase
 
 SAMPLE_RATE, FINE = 24000, 4
 COMB = {-1: 0.25, 0: 0.5, 1: 0.25}
@@ -54,7 +54,6 @@ def render(corpus, sentences, _workers):
     place of the free branch, and nothing of gains."""
     with open(os.path.join(corpus, "corpus.jsonl"), encoding="utf-8") as rows:
         turns_of = {row["id"]: row["turns"] for row in map(json.loads, rows)}
-    i16 = lambda x: np.round(x * 32768).clip(-32768, 32767).astype(np.int16)
     found = []
     for name, f0 in sentences:
         pcm, _ = soundfile.read(os.path.join(corpus, "wavs", name + ".flac"))

@@ -14,6 +14,10 @@ SILENT = -30.0
 HOP = 300
 
 
+def i16(pcm):
+    return np.round(pcm * 32768).clip(-32768, 32767).astype(np.int16)
+
+
 def _start():
     global voice, dsp
     from hibari import Hibari, dsp
@@ -42,7 +46,6 @@ def _branches(job):
     first = f[:-2, None] * (1 - at[: HOP // 2]) + f[1:-1, None] * at[: HOP // 2]
     second = f[1:-1, None] * (1 - at[HOP // 2 :]) + f[2:, None] * at[HOP // 2 :]
     turns = np.cumsum(np.maximum(np.concatenate([first, second], 1), 40)) / 24000
-    i16 = lambda x: np.round(x * 32768).clip(-32768, 32767).astype(np.int16)
     whole = i16(harmonics + hiss + rest)
     return whole, i16(harmonics), i16(rest), gains, 2 * np.pi * (turns[HOP // 2 :: HOP] % 1.0)
 

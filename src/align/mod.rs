@@ -56,6 +56,19 @@ pub struct Alignment {
     pub log_probability: f32,
 }
 
+impl Alignment {
+    /// The mel frame in which each word starts.
+    pub fn word_starts(&self) -> Vec<usize> {
+        let mut mel_frame = 0;
+        let mut starts = Vec::new();
+        for (symbol, &length) in self.symbols.iter().zip(&self.durations) {
+            starts.extend(symbol.word_start.then_some(mel_frame));
+            mel_frame += length as usize;
+        }
+        starts
+    }
+}
+
 impl Aligner {
     /// The aligner that this program carries.
     ///

@@ -33,13 +33,7 @@ fn any_net_gives_durations_that_fit_and_a_short_recording_is_refused() {
 
     let alignment = aligner.align_words(&mel, &symbols, &[31, 77]).unwrap();
     assert_eq!(alignment.durations.iter().sum::<u32>(), 120);
-    let mut at = 0;
-    let mut starts = Vec::new();
-    for (symbol, length) in alignment.symbols.iter().zip(&alignment.durations) {
-        starts.extend(symbol.word_start.then_some(at));
-        at += length;
-    }
-    assert_eq!(starts, [31, 77]);
+    assert_eq!(alignment.word_starts(), [31, 77]);
     for (starts, part) in
         [(&[31][..], "has 2"), (&[77, 31], "fall"), (&[31, 33], "too few"), (&[31, 120], "after its end")]
     {

@@ -43,17 +43,17 @@ pub fn build(options: &BuildOptions) -> Result<FaceAsset, FaceError> {
     let refuse = |clip: &str, why: &str| FaceError::Clip { clip: clip.into(), why: why.into() };
     let clips = grid_clips(&options.corpus, &options.speaker)?;
     let clip = match &options.clip {
-        Some(name) => clips.iter().find(|clip| clip.clip == *name),
+        Some(name) => clips.iter().find(|clip| clip.listed.clip == *name),
         None => best(&clips),
     };
     let clip =
         clip.ok_or_else(|| refuse(&options.speaker, "no such clip, or none that begins in silence, lips closed"))?;
-    let id = format!("{}/{}", clip.speaker, clip.clip);
+    let id = clip.listed.id();
     let affines = clip.affines().ok_or_else(|| refuse(&id, "it has no landmarks of a face"))?;
     let affine = *affines.first().ok_or_else(|| refuse(&id, "it has no landmarks of a face"))?;
 
     let mut first = None;
-    video::each_picture(&clip.video(&options.corpus), |k, picture| {
+    video::each_picture(&clip.listed.video(&options.corpus), |k, picture| {
         if k == 0 {
             first = Some(picture.clone());
         }
@@ -76,7 +76,7 @@ pub fn build(options: &BuildOptions) -> Result<FaceAsset, FaceError> {
         name: options.name.clone(),
         origin: format!(
             "GRID corpus (Cooke, Barker, Cunningham, Shao 2006), speaker {}, clip {}",
-            clip.speaker, clip.clip
+            clip.listed.speaker, clip.listed.clip
         ),
         licence: "CC BY 4.0, https://creativecommons.org/licenses/by/4.0/; one video frame, cut out".into(),
         picture: Picture { width: shown_width, height: shown_height, rgb: shown.into_raw() },

@@ -11,11 +11,13 @@ use serde::Serialize;
 use super::Figure;
 use crate::align::Aligner;
 use crate::data::Split;
-use crate::data::prepare::TimedClip;
-use crate::text::{FrontEnd, FrontEndOptions, Utterance};
+use crate::data::prepare::ListedClip;
+use crate::text::{FrontEnd, FrontEndOptions};
 use crate::timeline::{HOP_LENGTH, SAMPLE_RATE};
 use crate::train::{Result, TrainError};
 
+/// Length of a mel frame in seconds.
+const MEL_FRAME_S: f64 = HOP_LENGTH as f64 / SAMPLE_RATE as f64;
 /// A word start this far off is a word that was not found.
 const MISSED_MS: f64 = 100.0;
 
@@ -70,12 +72,16 @@ pub fn eval_align(options: &EvalAlignOptions) -> Result<AlignReport> {
         let truth = clip.word_starts_s(&options.corpus)?;
         let pcm = clip.sound(&options.corpus, SAMPLE_RATE)?;
         let refuse = |why: String| TrainError::Data(format!("clip {}: {why}", clip.id()));
-        let utterance = front_end.analyse(&clip.text).map_err(|error| refuse(error.to_string()))?;
-        let found = aligned_starts(&aligner, &extractor.extract(&pcm), &utterance).map_err(refuse)?;
+        let utterance = front_end.analyse(&clip.spoken_text()).map_err(|error| refuse(error.to_string()))?;
+        let found = aligner.align(&extractor.extract(&pcm), &utterance.symbols).map_err(refuse)?.word_starts();
         if found.len() != truth.len() {
             return Err(refuse(format!("{} words in its text, {} in its times", found.len(), truth.len())));
         }
-        Ok(found.iter().zip(&truth).map(|(found, truth)| (found - truth) * 1000.0).collect::<Vec<f64>>())
+        Ok(found
+            .iter()
+            .zip(&truth)
+            .map(|(found, truth)| (*found as f64 * MEL_FRAME_S - truth) * 1000.0)
+            .collect::<Vec<f64>>())
     });
     let errors: Vec<Vec<f64>> = errors.collect::<Result<_>>()?;
     let mut speakers: Vec<(String, usize, f64)> = Vec::new();
@@ -108,8 +114,8 @@ fn figures(errors_ms: &[f64]) -> Vec<Figure> {
 }
 
 /// The clips to align, speaker by speaker.
-fn clips(options: &EvalAlignOptions) -> Result<Vec<TimedClip>> {
-    let mut clips = TimedClip::list(&options.corpus)?;
+fn clips(options: &EvalAlignOptions) -> Result<Vec<ListedClip>> {
+    let mut clips = ListedClip::list(&options.corpus)?;
     clips.retain(|clip| options.all || clip.split == Split::Test);
     clips.sort_by(|a, b| a.speaker.cmp(&b.speaker));
     let mut seen = (String::new(), 0);
@@ -120,23 +126,25 @@ fn clips(options: &EvalAlignOptions) -> Result<Vec<TimedClip>> {
     Ok(clips)
 }
 
-/// Where the aligner finds the words to start, in seconds.
-fn aligned_starts(aligner: &Aligner, mel: &[f32], utterance: &Utterance) -> std::result::Result<Vec<f64>, String> {
-    let found = aligner.align(mel, &utterance.symbols)?;
-    let mut starts = Vec::new();
-    let mut mel_frame = 0;
-    for (symbol, length) in found.symbols.iter().zip(&found.durations) {
-        if symbol.word_start {
-            starts.push(f64::from(mel_frame) * f64::from(HOP_LENGTH) / f64::from(SAMPLE_RATE));
-        }
-        mel_frame += length;
-    }
-    Ok(starts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clips_of_the_test_split_come_speaker_by_speaker_and_no_more_than_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let tsv = "speaker\tclip\twidth\theight\tsplit\ttext\ns2\tx\t1\t1\ttest\tbin blue at a two now\n\
+            s1\tw\t1\t1\ttrain\tset red by c one soon\ns1\ty\t1\t1\ttest\tset red by q one soon\n\
+            s1\tz\t1\t1\ttest\tset red by b one soon\n";
+        std::fs::write(folder.path().join("clips.tsv"), tsv).unwrap();
+        let mut options = EvalAlignOptions { max_clips: Some(1), ..EvalAlignOptions::new(folder.path(), "") };
+        let texts = |options: &EvalAlignOptions| -> Vec<String> {
+            clips(options).unwrap().iter().map(ListedClip::spoken_text).collect()
+        };
+        assert_eq!(texts(&options), ["set red by Q one soon", "bin blue at [[ˈA]] two now"]);
+        options.all = true;
+        assert_eq!(texts(&options), ["set red by C one soon", "bin blue at [[ˈA]] two now"]);
+    }
 
     #[test]
     fn figures_are_their_definitions() {

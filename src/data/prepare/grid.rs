@@ -5,13 +5,13 @@
 //! `landmarks.npz` has `SPEAKER/CLIP` arrays of dlib's 68 points.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use super::landmarks::{self, Face};
-use super::{crop, lines};
-use crate::data::{DataError, Result, Split};
+use super::{ListedClip, crop, lines};
+use crate::data::{DataError, Result};
 use crate::face::Affine;
 use crate::text::{Phoneme, SentenceKind, Stress, Symbol};
 
@@ -32,13 +32,8 @@ struct PhonesRow {
 /// One clip, not yet decoded.
 #[derive(Debug)]
 pub(crate) struct GridClip {
-    pub(crate) speaker: String,
-    pub(crate) clip: String,
-    pub(super) text: String,
-    pub(super) split: Split,
+    pub(crate) listed: ListedClip,
     words: Option<Vec<(String, Vec<Phone>)>>,
-    /// Width and height of its picture.
-    size: [u32; 2],
     faces: Option<Vec<Face>>,
 }
 
@@ -53,37 +48,12 @@ pub(super) fn clips(corpus: &Path, speakers: Option<&[String]>) -> Result<Vec<Gr
         words.insert(format!("{}/{}", row.speaker, row.clip), row.words);
     }
     let mut faces = landmarks::read(&corpus.join("landmarks.npz"))?;
-    let path = corpus.join("clips.tsv");
-    let mut clips = Vec::new();
-    for (number, line) in lines(&path)?.into_iter().skip(1) {
-        let fields: Vec<&str> = line.split('\t').collect();
-        let fields = match *fields.as_slice() {
-            [speaker, clip, width, height, split, text] => width
-                .parse()
-                .ok()
-                .zip(height.parse().ok())
-                .zip(split_of(split))
-                .map(|(size, split)| (speaker, clip, size, split, text)),
-            _ => None,
-        };
-        let Some((speaker, clip, (width, height), split, text)) = fields else {
-            let why = format!("line {number} is not: speaker, clip, width, height, train or test, text");
-            return Err(DataError::Corpus { why, path });
-        };
-        if wanted(speaker) {
-            let key = format!("{speaker}/{clip}");
-            clips.push(GridClip {
-                speaker: speaker.into(),
-                clip: clip.into(),
-                text: text.into(),
-                split,
-                size: [width, height],
-                words: words.remove(&key),
-                faces: faces.remove(&key),
-            });
-        }
-    }
-    Ok(clips)
+    let listed = ListedClip::list(corpus)?.into_iter().filter(|listed| wanted(&listed.speaker));
+    let clip = |listed: ListedClip| {
+        let key = listed.id();
+        GridClip { words: words.remove(&key), faces: faces.remove(&key), listed }
+    };
+    Ok(listed.map(clip).collect())
 }
 
 /// The clips of one speaker.
@@ -91,23 +61,10 @@ pub(crate) fn clips_of(corpus: &Path, speaker: &str) -> Result<Vec<GridClip>> {
     clips(corpus, Some(&[speaker.to_string()]))
 }
 
-pub(super) fn split_of(name: &str) -> Option<Split> {
-    match name {
-        "train" => Some(Split::Train),
-        "test" => Some(Split::Test),
-        _ => None,
-    }
-}
-
 impl GridClip {
-    /// The file of the clip.
-    pub(crate) fn video(&self, corpus: &Path) -> PathBuf {
-        corpus.join(&self.speaker).join(format!("{}.mp4", self.clip))
-    }
-
     /// Pixels of its picture.
     pub(crate) fn area(&self) -> u32 {
-        self.size[0].saturating_mul(self.size[1])
+        self.listed.size[0].saturating_mul(self.listed.size[1])
     }
 
     /// Landmarks of every video frame, where the clip has any.
@@ -142,7 +99,7 @@ impl GridClip {
 
     /// The symbols of the clip and the times of their edges in seconds, from 0 to `end_s`.
     pub(super) fn symbols(&self, end_s: f32) -> Result<(Vec<Symbol>, Vec<f32>)> {
-        let id = format!("{}/{}", self.speaker, self.clip);
+        let id = self.listed.id();
         let words = self.words.as_ref().ok_or_else(|| DataError::item(&id, "phones.jsonl does not have it"))?;
         symbols(words, end_s).map_err(|why| DataError::item(&id, why))
     }

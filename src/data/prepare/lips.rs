@@ -94,12 +94,12 @@ fn sources(options: &LipsOptions) -> Result<Vec<Source>> {
 }
 
 fn read_grid(corpus: &Path, clip: &GridClip) -> Result<Clip> {
-    let refuse = |why: &str| DataError::item(&format!("{}/{}", clip.speaker, clip.clip), why);
+    let refuse = |why: &str| DataError::item(&clip.listed.id(), why);
     let faces = clip.faces().ok_or_else(|| refuse("landmarks.npz does not have it"))?;
     let mut affines = clip.affines().ok_or_else(|| refuse("its landmarks show no face"))?;
     let mut pixels = Vec::with_capacity(affines.len() * CROP_BYTES);
     let mut picture_size = [0; 2];
-    let n_pictures = video::each_picture(&clip.video(corpus), |k, picture| {
+    let n_pictures = video::each_picture(&clip.listed.video(corpus), |k, picture| {
         if let Some(affine) = affines.get(k) {
             let size = [picture.width() as usize, picture.height() as usize];
             let warp = Warp::new(size, affine, all_pixels(CROP_WIDTH, CROP_HEIGHT));
@@ -117,10 +117,10 @@ fn read_grid(corpus: &Path, clip: &GridClip) -> Result<Clip> {
     let end_s = affines.len() as f32 / grid::FPS;
     let (symbols, boundaries_s) = clip.symbols(end_s)?;
     Ok(Clip {
-        speaker: clip.speaker.clone(),
-        clip: clip.clip.clone(),
-        text: clip.text.clone(),
-        split: clip.split,
+        speaker: clip.listed.speaker.clone(),
+        clip: clip.listed.clip.clone(),
+        text: clip.listed.text.clone(),
+        split: clip.listed.split,
         symbols,
         boundaries_s,
         fps: grid::FPS,

@@ -19,19 +19,19 @@ mod crop;
 mod grid;
 mod landmarks;
 pub mod lips;
+mod listed_clip;
 mod ljspeech;
 #[cfg(test)]
 pub(crate) mod small_grid;
 pub mod speech;
 mod tcd_timit;
 mod teacher;
-mod timed_clips;
 
 pub(crate) use grid::{GridClip, clips_of as grid_clips};
 pub(crate) use landmarks::Face as FacePoints;
 pub use lips::{LipsOptions, lips};
+pub(crate) use listed_clip::ListedClip;
 pub use speech::{SpeechOptions, TimesFrom, speech};
-pub(crate) use timed_clips::TimedClip;
 
 /// Where preparation stands.
 #[derive(Debug, Clone, Copy)]

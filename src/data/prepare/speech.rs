@@ -7,7 +7,7 @@ use paravox_vocoder::mel::{MelConfig, MelExtractor};
 
 use super::ljspeech;
 use super::teacher::{self, TeacherRow};
-use super::{Progress, Summary, TimedClip, each, lines};
+use super::{ListedClip, Progress, Summary, each, lines};
 use crate::align::Aligner;
 use crate::data::speech::{SpeechGeometry, SpeechItem, SpeechWriter};
 use crate::data::{DataError, Result, Split, audio};
@@ -58,7 +58,7 @@ struct Times {
 enum Source {
     Teacher(TeacherRow),
     LjSpeech(ljspeech::Row),
-    Grid(TimedClip),
+    Grid(ListedClip),
 }
 
 /// What a recording says and how.
@@ -166,7 +166,7 @@ fn sources(corpus: &Path) -> Result<Vec<Source>> {
         return Ok(ljspeech::rows(&list)?.into_iter().map(Source::LjSpeech).collect());
     }
     if corpus.join("clips.tsv").exists() {
-        return Ok(TimedClip::list(corpus)?.into_iter().map(Source::Grid).collect());
+        return Ok(ListedClip::list(corpus)?.into_iter().map(Source::Grid).collect());
     }
     let why = "no teacher's corpus (corpus.jsonl), LJSpeech layout (metadata.csv) or GRID layout (clips.tsv)".into();
     Err(DataError::Corpus { why, path: corpus.to_path_buf() })
@@ -189,21 +189,21 @@ fn read(
     let (id, text, item, split) = match source {
         Source::Teacher(row) => {
             let spoken = teacher::read(&options.corpus, row, sample_rate, hop_length)?;
-            (row.id.clone(), &row.text, spoken, split)
+            (row.id.clone(), row.text.clone(), spoken, split)
         }
         Source::LjSpeech(row) => {
             let pcm = ljspeech::read(&options.corpus, row, sample_rate, hop_length)?;
-            (row.id.clone(), &row.text, recorded(pcm), split)
+            (row.id.clone(), row.text.clone(), recorded(pcm), split)
         }
         Source::Grid(clip) => {
             let mut pcm = clip.sound(&options.corpus, sample_rate)?;
             pcm.truncate(pcm.len() / hop_length * hop_length);
-            (clip.id(), &clip.text, recorded(pcm), clip.split)
+            (clip.id(), clip.spoken_text(), recorded(pcm), clip.split)
         }
     };
     Ok(SpeechItem {
         id,
-        text: text.clone(),
+        text,
         symbols: item.symbols,
         durations: item.durations,
         mel: extractor.extract(&item.pcm),

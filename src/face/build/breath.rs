@@ -22,7 +22,7 @@ pub(super) fn rise(clips: &[&GridClip], corpus: &Path) -> Result<f32> {
     let mut ranges = Vec::new();
     for clip in clips.iter().take(CLIPS) {
         let mut strips = Vec::new();
-        video::each_picture(&clip.video(corpus), |_, picture| {
+        video::each_picture(&clip.listed.video(corpus), |_, picture| {
             strips.push(Strip::of(picture));
             Ok(())
         })?;

@@ -224,7 +224,7 @@ fn cut_out(found: &Found<'_>, corpus: &Path, face: &FaceAsset, shown: &FacePoint
     }
     let pixels = || (top..bottom).flat_map(move |y| (left..right).map(move |x| [x, y]));
     let mut patches = Vec::new();
-    video::each_picture(&found.clip.video(corpus), |k, picture| {
+    video::each_picture(&found.clip.listed.video(corpus), |k, picture| {
         // One more: with open eyes, to compare the light.
         if k + 1 >= found.video_frames.start && k < found.video_frames.end && k < faces.len() {
             let map = similarity(&steady(shown), &steady(&faces[k]));

@@ -123,16 +123,11 @@ simd! {
     /// The spectrum of one mel frame from what [`SynthesisOp::parts`] gives.
     fn spectrum(sources: [&[Complex32]; 2], head: [&[f32]; 5], out: &mut [Complex32]) {
         let ([pulse, noise], [gain, phase, noise_gain, free_gain, free_phase]) = (sources, head);
-        let polar = |gain: f32, phase: f32| {
-            let (sin, cos) = approx::sin_cos(phase);
-            let length = approx::exp(gain.min(LOG_GAIN_LIMIT));
-            (cos * length, sin * length)
-        };
         for (block, out) in out.chunks_mut(BINS_AT_ONCE).enumerate() {
             let bins = block * BINS_AT_ONCE..block * BINS_AT_ONCE + out.len();
             let (mut re, mut im, mut hiss) = ([0.0; BINS_AT_ONCE], [0.0; BINS_AT_ONCE], [0.0; BINS_AT_ONCE]);
             for (i, (gain, phase)) in gain[bins.clone()].iter().zip(&phase[bins.clone()]).enumerate() {
-                (re[i], im[i]) = polar(*gain, PI * approx::tanh(*phase));
+                Complex32 { re: re[i], im: im[i] } = polar(*gain, PI * approx::tanh(*phase));
             }
             for (hiss, gain) in hiss.iter_mut().zip(&noise_gain[bins.clone()]) {
                 *hiss = approx::exp(gain.clamp(LOG_NOISE_FLOOR, LOG_GAIN_LIMIT));
@@ -143,7 +138,7 @@ simd! {
             }
             if !free_gain.is_empty() {
                 for (i, (gain, phase)) in free_gain[bins.clone()].iter().zip(&free_phase[bins]).enumerate() {
-                    (re[i], im[i]) = polar(*gain, *phase);
+                    Complex32 { re: re[i], im: im[i] } = polar(*gain, *phase);
                 }
                 out.iter_mut().enumerate().for_each(|(i, out)| *out += Complex32::new(re[i], im[i]));
             }
@@ -152,10 +147,10 @@ simd! {
 }
 
 /// exp(gain) e^(i phase).
-#[inline]
+#[inline(always)]
 fn polar(gain: f32, phase: f32) -> Complex32 {
-    let (sin, cos) = phase.sin_cos();
-    Complex32::new(cos, sin) * gain.min(LOG_GAIN_LIMIT).exp()
+    let (sin, cos) = approx::sin_cos(phase);
+    Complex32::new(cos, sin) * approx::exp(gain.min(LOG_GAIN_LIMIT))
 }
 
 impl CustomOp1 for SynthesisOp {

@@ -1,53 +1,69 @@
-//! Clips of GRID as recordings whose text and whose words' times are known: `clips.tsv`, `SPEAKER/CLIP.mp4` and
-//! `SPEAKER/CLIP.align`.
+//! Clips of GRID as `clips.tsv` lists them, and what lies beside them: `SPEAKER/CLIP.mp4` with picture and sound, and
+//! `SPEAKER/CLIP.align` with the times of the words.
 
 use std::path::{Path, PathBuf};
 
-use super::grid::split_of;
 use super::lines;
 use crate::data::{DataError, Result, Split, video};
 
 /// Units of `.align` files in a second.
 const ALIGN_UNITS: f64 = 25_000.0;
 
-/// One clip: who, which, what.
-pub(crate) struct TimedClip {
+/// One line of `clips.tsv`.
+#[derive(Debug)]
+pub(crate) struct ListedClip {
     pub(crate) speaker: String,
     pub(crate) clip: String,
+    /// Width and height of its picture.
+    pub(super) size: [u32; 2],
     pub(crate) split: Split,
-    /// Letters are written so that they are named.
-    pub(crate) text: String,
+    pub(super) text: String,
 }
 
-impl TimedClip {
-    /// The clips of `clips.tsv`, in its order.
+impl ListedClip {
+    /// The clips of a corpus, in the order of `clips.tsv`.
     pub(crate) fn list(corpus: &Path) -> Result<Vec<Self>> {
         let path = corpus.join("clips.tsv");
         let clip = |(number, line): (usize, String)| {
-            let fields: Vec<&str> = line.split('\t').collect();
-            let found = match fields[..] {
-                [speaker, clip, _, _, split, text] => split_of(split).map(|split| (speaker, clip, split, text)),
-                _ => None,
-            };
-            let Some((speaker, clip, split, text)) = found else {
+            Self::of_line(&line).ok_or_else(|| {
                 let why = format!("line {number} is not: speaker, clip, width, height, train or test, text");
-                return Err(DataError::Corpus { why, path: path.clone() });
-            };
-            let words = text.split_whitespace().map(|word| match word {
-                // The article is no letter.
-                "a" => "[[ˈA]]".to_string(),
-                letter if letter.len() == 1 => letter.to_uppercase(),
-                word => word.to_string(),
-            });
-            let text = words.collect::<Vec<_>>().join(" ");
-            Ok(Self { speaker: speaker.into(), clip: clip.into(), split, text })
+                DataError::Corpus { why, path: path.clone() }
+            })
         };
         lines(&path)?.into_iter().skip(1).map(clip).collect()
+    }
+
+    fn of_line(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [speaker, clip, width, height, split, text] = fields[..] else { return None };
+        let split = match split {
+            "train" => Split::Train,
+            "test" => Split::Test,
+            _ => return None,
+        };
+        let size = [width.parse().ok()?, height.parse().ok()?];
+        Some(Self { speaker: speaker.into(), clip: clip.into(), size, split, text: text.into() })
+    }
+
+    /// Its text with letters written so that they are named.
+    pub(crate) fn spoken_text(&self) -> String {
+        let words = self.text.split_whitespace().map(|word| match word {
+            // The article is no letter.
+            "a" => "[[ˈA]]".to_string(),
+            letter if letter.len() == 1 => letter.to_uppercase(),
+            word => word.to_string(),
+        });
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// `SPEAKER/CLIP`.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}", self.speaker, self.clip)
+    }
+
+    /// The file of its picture and sound.
+    pub(crate) fn video(&self, corpus: &Path) -> PathBuf {
+        self.file(corpus, "mp4")
     }
 
     fn file(&self, corpus: &Path, extension: &str) -> PathBuf {
@@ -56,7 +72,7 @@ impl TimedClip {
 
     /// Its sound (needs the program ffmpeg).
     pub(crate) fn sound(&self, corpus: &Path, sample_rate: u32) -> Result<Vec<f32>> {
-        video::sound(&self.file(corpus, "mp4"), sample_rate)
+        video::sound(&self.video(corpus), sample_rate)
     }
 
     /// When its words start, in seconds. The lines of an `.align` file are: start, end, word.
@@ -91,10 +107,11 @@ mod tests {
         let tsv = "speaker\tclip\twidth\theight\tsplit\ttext\ns2\tx\t1\t1\ttest\tbin blue at a two now\n\
             s1\ty\t1\t1\ttrain\tset red by q one soon\n";
         std::fs::write(folder.path().join("clips.tsv"), tsv).unwrap();
-        let found = TimedClip::list(folder.path()).unwrap();
-        let rows: Vec<_> = found.iter().map(|clip| (clip.id(), clip.split, &*clip.text)).collect();
-        let first = ("s2/x".to_string(), Split::Test, "bin blue at [[ˈA]] two now");
-        assert_eq!(rows, [first, ("s1/y".to_string(), Split::Train, "set red by Q one soon")]);
+        let found = ListedClip::list(folder.path()).unwrap();
+        let rows: Vec<_> = found.iter().map(|clip| (clip.id(), clip.split, clip.spoken_text())).collect();
+        let expected =
+            [("s2/x", Split::Test, "bin blue at [[ˈA]] two now"), ("s1/y", Split::Train, "set red by Q one soon")];
+        assert_eq!(rows, expected.map(|(id, split, text)| (id.to_string(), split, text.to_string())));
 
         std::fs::create_dir(folder.path().join("s2")).unwrap();
         let path = folder.path().join("s2/x.align");
@@ -104,7 +121,9 @@ mod tests {
             std::fs::write(&path, wrong).unwrap();
             assert!(found[0].word_starts_s(folder.path()).unwrap_err().to_string().contains("x.align"));
         }
-        std::fs::write(folder.path().join("clips.tsv"), "speaker\ns1\ty\t1\t1\tboth\tset\n").unwrap();
-        assert!(TimedClip::list(folder.path()).is_err());
+        for wrong in ["s1\ty\t1\t1\tboth\tset", "s1\ty\twide\t1\ttest\tset", "s1\ty\ttest\tset"] {
+            std::fs::write(folder.path().join("clips.tsv"), format!("speaker\n{wrong}\n")).unwrap();
+            assert!(ListedClip::list(folder.path()).err().unwrap().to_string().contains("line 2"));
+        }
     }
 }
