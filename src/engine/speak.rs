@@ -1,6 +1,6 @@
 //! Speech and pictures of a text, pushed into a sink as they are made.
 //!
-//! Three threads work at once: one plans and voices sentences, one draws their pictures, and the caller's feeds the sink.
+//! Threads of their own plan sentences, voice two of them at once and draw their pictures; the caller's feeds the sink.
 //! They are tied by channels that hold little, so memory stays bounded and the next sentence is made while the sink
 //! encodes this one. Sound comes in pieces and pictures in batches, the first of each sentence short, so that what is heard
 //! and seen first does not wait for the rest. What is made depends on the text, the options and the seed alone, never on
@@ -24,7 +24,9 @@ use crate::voice::{LipsIdentity, LipsNets, PcmStream};
 
 /// Sentences that may wait to be drawn.
 const SENTENCES_AHEAD: usize = 2;
-/// Pieces of sound that may wait for the sink, of up to 3.2 s.
+/// Sentences that are voiced at once: what one leaves of the processor the next can use.
+const VOICES_AT_ONCE: usize = 2;
+/// Pieces of a sentence's sound that may wait for the sink, of up to 3.2 s.
 const PIECES_AHEAD: usize = 6;
 /// Pictures that may wait for the sink: the largest data by far.
 const PICTURES_AHEAD: usize = 8;
@@ -58,15 +60,20 @@ impl<'a> Drawing<'a> {
     }
 }
 
+/// A planned sentence, and where its sound goes.
+struct ToVoice {
+    sentence: Arc<Sentence>,
+    /// Dropped when the first sound is made.
+    first_sound: Sender<()>,
+    sound: Sender<Result<Vec<f32>>>,
+}
+
 /// A sentence to be drawn. Its channel closes when its first sound is made: until then one picture is enough, and the
 /// processor is for the sound.
 type ToDraw = (Arc<Sentence>, Receiver<()>);
 
-/// A sentence, then its sound.
-enum Voiced {
-    Sentence(Arc<Sentence>),
-    Pcm(Vec<f32>),
-}
+/// A sentence and its sound, piece after piece.
+type Voiced = (Arc<Sentence>, Receiver<Result<Vec<f32>>>);
 
 /// Speaks all sentences of `planner` into `sink`, which the caller finishes; nothing is pushed where there are none.
 pub(crate) fn speak(
@@ -75,17 +82,18 @@ pub(crate) fn speak(
     options: &SpeakOptions,
     sink: &mut dyn Sink,
 ) -> Result<Spoken> {
-    let (voiced_in, voiced) = bounded(PIECES_AHEAD);
+    let (to_voice_in, to_voice) = bounded(0);
+    let (voiced_in, voiced) = bounded(SENTENCES_AHEAD);
     let (to_draw_in, to_draw) = bounded(SENTENCES_AHEAD);
     let (pictures_in, pictures) = bounded(PICTURES_AHEAD);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let to_draw = drawing.is_some().then_some(to_draw_in);
-            if let Err(error) = voice_sentences(planner, options, to_draw, &voiced_in) {
-                // Nobody listens where the sink has failed: that error is the one to report.
-                let _ = voiced_in.send(Err(error));
-            }
+            plan_sentences(planner, &to_voice_in, to_draw, &voiced_in);
         });
+        for to_voice in std::iter::repeat_n(to_voice, VOICES_AT_ONCE) {
+            scope.spawn(move || voice_sentences(to_voice, options.seed));
+        }
         if let Some(drawing) = drawing {
             scope.spawn(move || {
                 if let Err(error) = draw_sentences(drawing, options, to_draw, &pictures_in) {
@@ -98,35 +106,57 @@ pub(crate) fn speak(
     })
 }
 
-/// Plans and voices; a sentence goes to the drawing thread before its sound is made, so that both work on it at once.
-fn voice_sentences(
+/// Plans one sentence after the other, each once the one before can be heard. Everyone gets them in order.
+fn plan_sentences(
     planner: Planner<'_>,
-    options: &SpeakOptions,
+    to_voice: &Sender<ToVoice>,
     to_draw: Option<Sender<ToDraw>>,
     voiced: &Sender<Result<Voiced>>,
-) -> Result<()> {
+) {
     for sentence in planner {
-        let sentence = Arc::new(sentence?);
+        let sentence = match sentence {
+            Ok(sentence) => Arc::new(sentence),
+            Err(error) => {
+                // Nobody listens where the sink has failed: that error is the one to report.
+                let _ = voiced.send(Err(error));
+                return;
+            }
+        };
         let (first_sound, waits) = bounded(0);
-        let mut first_sound = Some(first_sound);
+        let (sound, pieces) = bounded(PIECES_AHEAD);
         if let Some(to_draw) = &to_draw {
             // The drawing thread ends early only after it has reported its own error.
-            let _ = to_draw.send((sentence.clone(), waits));
+            let _ = to_draw.send((sentence.clone(), waits.clone()));
         }
-        if voiced.send(Ok(Voiced::Sentence(sentence.clone()))).is_err() {
-            return Ok(());
+        let heard = voiced.send(Ok((sentence.clone(), pieces))).is_ok();
+        if !heard || to_voice.send(ToVoice { sentence, first_sound, sound }).is_err() {
+            return;
         }
-        let seed = sentence_seed(options.seed, sentence.index);
+        // Closed, then.
+        let _ = waits.recv();
+    }
+}
+
+/// Voices sentences as long as somebody listens.
+fn voice_sentences(sentences: Receiver<ToVoice>, seed: u64) {
+    for ToVoice { sentence, first_sound, sound } in sentences {
+        let mut first_sound = Some(first_sound);
         let voice = &sentence.role.voice.nets;
-        for pcm in PcmStream::new(voice, &sentence.states, &sentence.timeline, sentence.contour(), seed)? {
-            let pcm = pcm?;
-            first_sound.take_if(|_| !pcm.is_empty());
-            if voiced.send(Ok(Voiced::Pcm(pcm))).is_err() {
-                return Ok(());
+        let seed = sentence_seed(seed, sentence.index);
+        match PcmStream::new(voice, &sentence.states, &sentence.timeline, sentence.contour(), seed) {
+            Ok(stream) => {
+                for pcm in stream {
+                    first_sound.take_if(|_| pcm.as_ref().is_ok_and(|pcm| !pcm.is_empty()));
+                    if sound.send(pcm).is_err() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                let _ = sound.send(Err(error));
             }
         }
     }
-    Ok(())
 }
 
 /// Draws the video frames of each sentence, and those that remain up to the end of the stream.
@@ -204,18 +234,17 @@ fn feed(
     sink: &mut dyn Sink,
 ) -> Result<Spoken> {
     let mut spoken = Spoken::default();
-    for part in voiced {
-        match part? {
-            Voiced::Sentence(sentence) => {
-                if spoken.sentences == 0 {
-                    sink.begin(&stream_info(drawing))?;
-                }
-                for cue in sentence.cues() {
-                    sink.cue(&cue)?;
-                }
-                spoken.sentences += 1;
-            }
-            Voiced::Pcm(pcm) => feed_pcm(&mut spoken, &pcm, &pictures, drawing, sink)?,
+    for sentence in voiced {
+        let (sentence, pieces) = sentence?;
+        if spoken.sentences == 0 {
+            sink.begin(&stream_info(drawing))?;
+        }
+        for cue in sentence.cues() {
+            sink.cue(&cue)?;
+        }
+        spoken.sentences += 1;
+        for pcm in pieces {
+            feed_pcm(&mut spoken, &pcm?, &pictures, drawing, sink)?;
         }
     }
     if spoken.sentences == 0 {

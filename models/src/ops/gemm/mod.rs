@@ -1,8 +1,11 @@
 //! Matrix products on views of slices, in fixed tiles.
 //!
 //! As in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): the right matrix is copied into
-//! panels that a tile reads from the first-level cache, the left one into blocks for the second-level cache.
+//! panels that a tile reads from the first-level cache, the left one into blocks for the second-level cache. Where the
+//! processor has a unit for products, the copies are laid out for it ([`amx`]).
 
+mod amx;
+pub(super) mod panel;
 pub(super) mod tile;
 
 use std::mem::MaybeUninit;
@@ -10,13 +13,16 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::cpu::{for_pieces, written};
-use tile::{DEPTH, PANEL, ROWS, Start, Tile, WIDTHS};
+use tile::{DEPTH, OFFSETS, PANEL, ROWS, Start, Tile, WIDTHS};
 
 /// Elements of the right matrix that are copied at once.
 const RIGHT: usize = 2 * 1024 * 1024;
 
 /// Most rows of a task: so many, of [`DEPTH`] columns, stay in a second-level cache.
 const BLOCK: usize = 16 * ROWS;
+
+/// Fewest panels of a task for the matrix unit.
+const UNIT_PANELS: usize = 4;
 
 /// Floats in a line of the cache.
 const LINE: usize = 16;
@@ -130,7 +136,7 @@ impl Packed {
     pub(super) fn new(b: Mat<'_>) -> Self {
         let (rows, columns) = (b.rows, b.columns);
         let mut copies = Vec::new();
-        copy_panels(&[b], &slices([rows]), columns, true, &mut copies);
+        copy_panels(&[b], &slices([rows], columns), columns, true, &mut copies);
         Self { copies, rows, columns }
     }
 
@@ -141,7 +147,7 @@ impl Packed {
         let write = |dst: &mut [MaybeUninit<f32>]| {
             let mut target = [(MatMut::fresh(dst, [rows, columns], columns), vec![a])];
             check_base(&target, base);
-            let slices = slices([self.rows]);
+            let slices = slices([self.rows], columns);
             if let Some(tasks) = Tasks::of(&mut target, &slices) {
                 tasks.run(&slices, aligned(&self.copies), base);
             }
@@ -161,7 +167,7 @@ pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<
         assert!(left.iter().zip(right).all(fit), "matrix shapes do not fit");
     }
     check_base(targets, base);
-    let slices = slices(right.iter().map(|b| b.rows));
+    let slices = slices(right.iter().map(|b| b.rows), columns);
     let Some(tasks) = Tasks::of(targets, &slices) else { return };
     let at_once = (RIGHT / (tasks.panels * PANEL * DEPTH)).max(1);
     let mut copies = Vec::new();
@@ -181,18 +187,22 @@ fn check_base(targets: &[(MatMut<'_>, Vec<Mat<'_>>)], base: Base<'_>) {
     }
 }
 
-/// The depth of right matrices with so many rows in even parts. A right matrix without rows still leaves the base.
-fn slices(rows: impl IntoIterator<Item = usize>) -> Vec<Slice> {
+/// The depth of right matrices with so many rows and columns in even parts. A right matrix without rows still leaves the
+/// base.
+fn slices(rows: impl IntoIterator<Item = usize>, columns: usize) -> Vec<Slice> {
     let slices = rows.into_iter().enumerate().flat_map(|(term, rows)| {
         let step = even(rows, DEPTH);
-        (0..rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(rows - from) })
+        (0..rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(rows - from), unit: false })
     });
-    slices.collect()
+    let mut slices = slices.collect::<Vec<_>>();
+    let unit = slices.iter().all(|slice| amx::worth(slice.depth, columns));
+    slices.iter_mut().for_each(|slice| slice.unit = unit);
+    slices
 }
 
 /// Copies the rows of slices into panels, a panel after the other; [`aligned`] finds them in `copies`.
 fn copy_panels(right: &[Mat<'_>], slices: &[Slice], columns: usize, parallel: bool, copies: &mut Vec<f32>) {
-    let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+    let depth = slices.iter().map(Slice::room).sum::<usize>();
     let panels = columns.div_ceil(PANEL);
     copies.resize(depth * panels * PANEL + LINE, 0.0);
     let skip = to_line(copies);
@@ -202,10 +212,18 @@ fn copy_panels(right: &[Mat<'_>], slices: &[Slice], columns: usize, parallel: bo
     for_pieces(copies, piece, |start, dst| {
         for (i, mut dst) in dst.chunks_exact_mut(depth * PANEL).enumerate() {
             let from = (start / (depth * PANEL) + i) * PANEL;
+            let mut floats = Vec::new();
             for slice in slices {
-                let (part, rest) = dst.split_at_mut(slice.depth * PANEL);
+                let (part, rest) = dst.split_at_mut(slice.room() * PANEL);
                 let src = right[slice.term].t().columns(slice.from, slice.depth).t();
-                pack(src, from, PANEL.min(columns - from), PANEL, part);
+                let count = PANEL.min(columns - from);
+                if slice.unit {
+                    floats.resize(slice.depth * PANEL, 0.0);
+                    pack(src, from, count, PANEL, &mut floats);
+                    amx::lay_out_right(&floats, &OFFSETS[..slice.depth], PANEL, amx::words_mut(part));
+                } else {
+                    pack(src, from, count, PANEL, part);
+                }
                 dst = rest;
             }
         }
@@ -244,13 +262,17 @@ impl<'t, 'm> Tasks<'t, 'm> {
         }
         let depth = slices.iter().map(|s| s.depth).sum::<usize>();
         let panels = columns.div_ceil(PANEL);
-        let most = BLOCK.min((rows * panels).div_ceil(TASKS).next_multiple_of(ROWS));
+        // Every task lays out its rows for the unit: few tasks share them.
+        let (most, least) = match slices[0].unit {
+            true => (BLOCK.min(rows.div_ceil(TASKS).next_multiple_of(2 * amx::SIDE)), UNIT_PANELS),
+            false => (BLOCK.min((rows * panels).div_ceil(TASKS).next_multiple_of(ROWS)), 1),
+        };
         let blocks = targets.iter().enumerate().flat_map(|(target, (dst, _))| {
             let step = even(dst.rows, most);
             (0..dst.rows).step_by(step).map(move |from| (target, [from, (from + step).min(dst.rows)]))
         });
         let blocks = blocks.collect::<Vec<_>>();
-        let panels_per_task = even(panels, panels.div_ceil(TASKS.div_ceil(blocks.len())));
+        let panels_per_task = even(panels, panels.div_ceil(TASKS.div_ceil(blocks.len())).max(least));
         let targets = targets.iter_mut().map(|(dst, left)| {
             let result = Target { start: dst.data.as_mut_ptr().cast(), columns, row_stride: dst.row_stride };
             (result, left.as_slice())
@@ -268,7 +290,7 @@ impl<'t, 'm> Tasks<'t, 'm> {
 
     /// `copies` hold the slices' rows of the right matrices in panels.
     fn run(&self, slices: &[Slice], copies: &[f32], base: Base<'_>) {
-        let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+        let depth = slices.iter().map(Slice::room).sum::<usize>();
         assert!(copies.len() >= depth * self.panels * PANEL, "copies do not fit");
         // The base in whole panels.
         let row = match base {
@@ -299,6 +321,15 @@ struct Slice {
     term: usize,
     from: usize,
     depth: usize,
+    /// Whether the matrix unit multiplies it.
+    unit: bool,
+}
+
+impl Slice {
+    /// Rows that a copy has room for.
+    fn room(&self) -> usize {
+        if self.unit { amx::depth(self.depth) } else { self.depth }
+    }
 }
 
 /// Copies columns [from, from + count) of `src` into rows of `width`, the rest of which become 0.
@@ -361,6 +392,21 @@ fn pack_tiles(src: Mat<'_>, [from, to]: [usize; 2], step: usize, dst: &mut [f32]
     }
 }
 
+/// Lays out rows [from, to) of `src` for the matrix unit.
+fn lay_out<'d>(src: Mat<'_>, [from, to]: [usize; 2], dst: &'d mut [u32]) -> &'d [u32] {
+    let (rows, depth) = (to - from, src.columns);
+    if src.row_stride == 1 {
+        amx::lay_out_left_columns(&src.data[from..], src.column_stride, rows, depth, dst);
+    } else if src.column_stride == 1 {
+        amx::lay_out_left(&src.data[from * src.row_stride..], src.row_stride, rows, depth, dst);
+    } else {
+        let mut copy = vec![0.0; rows * depth];
+        pack(src.t(), from, rows, rows, &mut copy);
+        amx::lay_out_left_columns(&copy, rows, rows, depth, dst);
+    }
+    dst
+}
+
 /// The result of a product.
 #[derive(Clone, Copy)]
 struct Target {
@@ -390,12 +436,30 @@ impl Target {
         buffer: &mut Vec<f32>,
     ) {
         let step = even(to - from, ROWS);
-        let offsets: [usize; DEPTH] = std::array::from_fn(|k| k * PANEL);
-        let depth = slices.iter().map(|s| s.depth).sum::<usize>();
+        let depth = slices.iter().map(Slice::room).sum::<usize>();
         let mut before = 0;
         for (i, slice) in slices.iter().enumerate() {
             let base = if i > 0 { Base::Result } else { base };
             let left = left[slice.term].columns(slice.from, slice.depth);
+            let start = |panel: usize| match base {
+                Base::Zero => Start::Zero,
+                Base::Row(row) => Start::Row(row[panel * PANEL..].as_ptr()),
+                Base::Result => Start::Result,
+            };
+            if slice.unit {
+                buffer.resize(amx::words(to - from, slice.depth), 0.0);
+                let left = lay_out(left, [from, to], amx::words_mut(buffer));
+                for panel in panels[0]..panels[1] {
+                    let right = &right[(panel * depth + before) * PANEL..][..slice.room() * PANEL];
+                    let width = PANEL.min(self.columns - panel * PANEL);
+                    let dst = self.start.wrapping_add(from * self.row_stride + panel * PANEL);
+                    let sizes = [to - from, width, slice.depth];
+                    // SAFETY: the unit is there; the target by the contract.
+                    unsafe { amx::product(sizes, left, amx::as_words(right), dst, self.row_stride, start(panel)) };
+                }
+                before += slice.room();
+                continue;
+            }
             // A copy costs less than it saves where it is read often, or where rows that begin in the same set of the cache
             // would drive one another out.
             let often = panels[1] - panels[0] >= 8;
@@ -415,21 +479,16 @@ impl Target {
                         false => (&buffer[(row - from) * slice.depth..], [1, rows]),
                     };
                     let dst = self.start.wrapping_add(row * self.row_stride + panel * PANEL);
-                    let start = match base {
-                        Base::Zero => Start::Zero,
-                        Base::Row(row) => Start::Row(row[panel * PANEL..].as_ptr()),
-                        Base::Result => Start::Result,
-                    };
                     let mut tile = Tile {
                         rows,
                         width: PANEL,
                         left: left.as_ptr(),
                         strides,
                         right: right.as_ptr(),
-                        offsets: &offsets[..slice.depth],
+                        offsets: &OFFSETS[..slice.depth],
                         dst,
                         dst_stride: self.row_stride,
-                        start,
+                        start: start(panel),
                     };
                     // SAFETY: the left matrix was checked against its slice, and the copies have these sizes; the target by
                     // the contract, where a panel that is not whole goes through `edge`.
@@ -451,7 +510,7 @@ impl Target {
                     }
                 }
             }
-            before += slice.depth;
+            before += slice.room();
         }
     }
 }

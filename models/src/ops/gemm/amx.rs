@@ -1,0 +1,218 @@
+//! Products on the matrix unit of x86-64 processors that have one (AMX; Intel, Software Developer's Manual, volume 1, chapter
+//! 18), at five times the speed of the vectors.
+//!
+//! The unit multiplies numbers of 8 significant bits (bf16) and sums in single precision. A number is cut into two of them, a
+//! high and a low part, which keep 16 bits; of the four products of parts the one of low parts is left out (Henry, Tang,
+//! Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations", 2019). An element
+//! a b of a sum is so within 3 2^-16 |a b| of the true product.
+//!
+//! As with vectors, each element of a result is one chain of additions, in the same order wherever it lies.
+
+#[cfg_attr(target_arch = "x86_64", path = "amx/unit.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "amx/no_unit.rs")]
+mod unit;
+
+use super::super::cpu::simd;
+use super::tile::{PANEL, Start};
+
+/// Rows of the left and columns of the right matrix in a tile.
+pub(in crate::ops) const SIDE: usize = 16;
+
+/// Columns of the left and rows of the right matrix that the unit multiplies at once.
+const STEP: usize = 32;
+
+/// Words of one part of a tile: a word holds two numbers that meet at the unit at once.
+const TILE: usize = SIDE * STEP / 2;
+
+/// Whether products of a left matrix with so many columns, and so many elements of the result beside one another or, in a
+/// convolution, above one another, are worth laying out for the unit. Not a question of how long a sequence is, so that its
+/// parts give what the whole gives.
+pub(in crate::ops) fn worth(depth: usize, side: usize) -> bool {
+    depth >= STEP / 2 && side >= SIDE / 2 && unit::available()
+}
+
+/// The depth for which a laid-out matrix has room.
+pub(in crate::ops) fn depth(depth: usize) -> usize {
+    depth.next_multiple_of(STEP)
+}
+
+/// Words that a left matrix of so many rows takes, or a right one of so many columns.
+pub(in crate::ops) fn words(side: usize, of_depth: usize) -> usize {
+    side.next_multiple_of(SIDE) * depth(of_depth)
+}
+
+/// Floats that hold words, as these.
+pub(in crate::ops) fn as_words(floats: &[f32]) -> &[u32] {
+    // SAFETY: both have one size and alignment, and any bits are valid for either.
+    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), floats.len()) }
+}
+
+/// Memory of floats as words.
+pub(in crate::ops) fn words_mut(floats: &mut [f32]) -> &mut [u32] {
+    // SAFETY: as above.
+    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
+}
+
+/// High and low part of a number, each in the upper half of a word.
+#[inline(always)]
+fn parts(x: f32) -> (u32, u32) {
+    /// Half of what is cut off.
+    const HALF: u32 = 0x8000;
+    const UPPER: u32 = 0xffff_0000;
+    let high = x.to_bits().wrapping_add(HALF) & UPPER;
+    let low = (x - f32::from_bits(high)).to_bits().wrapping_add(HALF) & UPPER;
+    (high, low)
+}
+
+simd! {
+    /// Lays out rows of a right matrix: row k begins at `right[offsets[k]]`, and `width` columns, a multiple of [`SIDE`], are
+    /// used. Tiles of [`SIDE`] columns follow one another, in each the steps, in each the high and the low parts, in each the
+    /// pairs of rows.
+    pub(in crate::ops) fn lay_out_right(right: &[f32], offsets: &[usize], width: usize, dst: &mut [u32]) {
+        const NONE: [f32; PANEL] = [0.0; PANEL];
+        let tile = 2 * TILE * offsets.len().div_ceil(STEP);
+        let pairs = offsets.len().next_multiple_of(STEP) / 2;
+        let row = |k: usize| offsets.get(k).map_or(&NONE[..width], |&offset| &right[offset..][..width]);
+        for pair in 0..pairs {
+            let (a, b) = (row(2 * pair), row(2 * pair + 1));
+            let at = pair / SIDE * 2 * TILE + pair % SIDE * SIDE;
+            let columns = a.as_chunks::<SIDE>().0.iter().zip(b.as_chunks::<SIDE>().0);
+            for ((a, b), dst) in columns.zip(dst.chunks_exact_mut(tile)) {
+                let (high, low) = dst[at..].split_at_mut(TILE);
+                for i in 0..SIDE {
+                    let ((a, a_low), (b, b_low)) = (parts(a[i]), parts(b[i]));
+                    high[i] = a >> 16 | b;
+                    low[i] = a_low >> 16 | b_low;
+                }
+            }
+        }
+    }
+}
+
+simd! {
+    /// Lays out rows of a left matrix: tiles of [`SIDE`] rows follow one another, in each the steps, in each the high and the
+    /// low parts, in each the rows. Row r, of `depth` numbers, begins at `left[r stride]`.
+    pub(in crate::ops) fn lay_out_left(left: &[f32], stride: usize, rows: usize, depth: usize, dst: &mut [u32]) {
+        for (i, tile) in dst[..words(rows, depth)].chunks_exact_mut(words(SIDE, depth)).enumerate() {
+            for row in 0..SIDE.min(rows - i * SIDE) {
+                let src = &left[(i * SIDE + row) * stride..][..depth];
+                for (src, dst) in src.chunks(STEP).zip(tile.chunks_exact_mut(2 * TILE)) {
+                    let mut step = [0.0; STEP];
+                    match src.first_chunk::<STEP>() {
+                        Some(src) => step = *src,
+                        None => step[..src.len()].copy_from_slice(src),
+                    }
+                    let (high, low) = dst[row * SIDE..].split_at_mut(TILE);
+                    for i in 0..SIDE {
+                        // A pair of floats is a word of 64 bits: both halves are cut at once.
+                        let ((a, a_low), (b, b_low)) = (parts(step[2 * i]), parts(step[2 * i + 1]));
+                        high[i] = a >> 16 | b;
+                        low[i] = a_low >> 16 | b_low;
+                    }
+                }
+            }
+        }
+    }
+}
+
+simd! {
+    /// The same for columns: column k, of `rows` numbers, begins at `left[k stride]`.
+    pub(in crate::ops) fn lay_out_left_columns(left: &[f32], stride: usize, rows: usize, depth: usize, dst: &mut [u32]) {
+        for (i, tile) in dst[..words(rows, depth)].chunks_exact_mut(words(SIDE, depth)).enumerate() {
+            let rows = SIDE.min(rows - i * SIDE);
+            let column = |k: usize| {
+                let mut column = [0f32; SIDE];
+                if k < depth {
+                    let src = &left[k * stride + i * SIDE..];
+                    match src.first_chunk::<SIDE>() {
+                        Some(src) if rows == SIDE => column = *src,
+                        _ => column[..rows].copy_from_slice(&src[..rows]),
+                    }
+                }
+                column
+            };
+            for (step, dst) in tile.chunks_exact_mut(2 * TILE).enumerate() {
+                for pair in 0..SIDE {
+                    let (a, b) = (column(step * STEP + 2 * pair), column(step * STEP + 2 * pair + 1));
+                    for row in 0..SIDE {
+                        let ((a, a_low), (b, b_low)) = (parts(a[row]), parts(b[row]));
+                        dst[row * SIDE + pair] = a >> 16 | b;
+                        dst[TILE + row * SIDE + pair] = a_low >> 16 | b_low;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sums of two by two tiles.
+#[repr(C, align(64))]
+struct Sums([[f32; 2 * SIDE]; 2 * SIDE]);
+
+/// A product of matrices that [`lay_out_left`] and [`lay_out_right`] laid out: dst = start + left right. Row r of the result
+/// begins at `dst[r stride]`.
+///
+/// # Safety
+/// The unit is there ([`worth`]); the result's elements, and those of `start`, lie inside allocations that nobody else uses.
+pub(in crate::ops) unsafe fn product(
+    [rows, width, depth]: [usize; 3],
+    left: &[u32],
+    right: &[u32],
+    dst: *mut f32,
+    stride: usize,
+    start: Start,
+) {
+    assert!(left.len() >= words(rows, depth) && right.len() >= words(width, depth), "a product does not fit");
+    let steps = depth.div_ceil(STEP);
+    let tile = steps * 2 * TILE;
+    let mut sums = Sums([[0.0; 2 * SIDE]; 2 * SIDE]);
+    let mut shaped = [0; 2];
+    // Two tiles of columns stay in the first-level cache while all rows pass.
+    for column in (0..width).step_by(2 * SIDE) {
+        let near = &right[column / SIDE * tile..];
+        let far = if column + SIDE < width { &near[tile..] } else { near };
+        let start = match start {
+            Start::Row(from) => Start::Row(from.wrapping_add(column)),
+            other => other,
+        };
+        for row in (0..rows).step_by(2 * SIDE) {
+            // A tile that is not there is the one above again, with one row, which is not read.
+            let below = (rows - row).saturating_sub(SIDE).min(SIDE);
+            let shape = [SIDE.min(rows - row), below.max(1)];
+            if shape != shaped {
+                // SAFETY: the unit is there.
+                unsafe { unit::shape(shape) };
+                shaped = shape;
+            }
+            let above = &left[row / SIDE * tile..];
+            let below = if below > 0 { &above[tile..] } else { above };
+            assert!(steps > 0 && below.len() >= tile && far.len() >= tile, "tiles leave the matrix");
+            // SAFETY: the tiles have so many steps, by the assertion; the unit's shapes fit.
+            unsafe { unit::sum(steps, [above, below, near, far].map(<[u32]>::as_ptr), &mut sums.0) };
+            let dst = dst.wrapping_add(row * stride + column);
+            add(&sums, (rows - row).min(2 * SIDE), (width - column).min(2 * SIDE), dst, stride, start);
+        }
+    }
+    // SAFETY: the unit is there. Released, it costs a change of threads nothing.
+    unsafe { unit::release() };
+}
+
+simd! {
+    /// Adds sums to what the result starts from, as [`product`] says and under its contract.
+    fn add(sums: &Sums, rows: usize, width: usize, dst: *mut f32, stride: usize, start: Start) {
+        for (r, sums) in sums.0[..rows].iter().enumerate() {
+            let dst = dst.wrapping_add(r * stride);
+            for (i, sum) in sums[..width].iter().enumerate() {
+                // SAFETY: by the contract.
+                unsafe {
+                    let base = match start {
+                        Start::Zero => 0.0,
+                        Start::Row(row) => *row.add(i),
+                        Start::Result => *dst.add(i),
+                    };
+                    dst.add(i).write(base + sum);
+                }
+            }
+        }
+    }
+}
