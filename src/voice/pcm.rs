@@ -123,7 +123,8 @@ impl Iterator for PcmStream<'_> {
     type Item = Result<Vec<f32>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let piece = self.piece();
+        // On a thread of the pool from the start: a thread from outside would wait for the pool at each operation.
+        let piece = rayon::scope(|_| self.piece());
         if piece.is_err() {
             self.vocoder = None;
         }

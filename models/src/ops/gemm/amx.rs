@@ -21,6 +21,9 @@ pub(in crate::ops) const SIDE: usize = 16;
 /// Columns of the left and rows of the right matrix that the unit multiplies at once.
 const STEP: usize = 32;
 
+/// Rows of the right matrix that a product takes at once: so many, of a panel, stay in a second-level cache.
+pub(in crate::ops) const DEPTH: usize = 1024;
+
 /// Words of one part of a tile: a word holds two numbers that meet at the unit at once.
 const TILE: usize = SIDE * STEP / 2;
 

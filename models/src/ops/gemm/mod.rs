@@ -8,6 +8,7 @@ mod amx;
 pub(super) mod panel;
 pub(super) mod tile;
 
+use std::cell::RefCell;
 use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
@@ -191,13 +192,11 @@ fn check_base(targets: &[(MatMut<'_>, Vec<Mat<'_>>)], base: Base<'_>) {
 /// base.
 fn slices(rows: impl IntoIterator<Item = usize>, columns: usize) -> Vec<Slice> {
     let slices = rows.into_iter().enumerate().flat_map(|(term, rows)| {
-        let step = even(rows, DEPTH);
-        (0..rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(rows - from), unit: false })
+        let unit = amx::worth(rows, columns);
+        let step = even(rows, if unit { amx::DEPTH } else { DEPTH });
+        (0..rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(rows - from), unit })
     });
-    let mut slices = slices.collect::<Vec<_>>();
-    let unit = slices.iter().all(|slice| amx::worth(slice.depth, columns));
-    slices.iter_mut().for_each(|slice| slice.unit = unit);
-    slices
+    slices.collect()
 }
 
 /// Copies the rows of slices into panels, a panel after the other; [`aligned`] finds them in `copies`.
@@ -220,7 +219,8 @@ fn copy_panels(right: &[Mat<'_>], slices: &[Slice], columns: usize, parallel: bo
                 if slice.unit {
                     floats.resize(slice.depth * PANEL, 0.0);
                     pack(src, from, count, PANEL, &mut floats);
-                    amx::lay_out_right(&floats, &OFFSETS[..slice.depth], PANEL, amx::words_mut(part));
+                    let offsets = (0..slice.depth).map(|k| k * PANEL).collect::<Vec<_>>();
+                    amx::lay_out_right(&floats, &offsets, PANEL, amx::words_mut(part));
                 } else {
                     pack(src, from, count, PANEL, part);
                 }
@@ -238,6 +238,19 @@ fn to_line(copies: &[f32]) -> usize {
 /// What [`copy_panels`] wrote.
 fn aligned(copies: &[f32]) -> &[f32] {
     &copies[to_line(copies)..]
+}
+
+thread_local! {
+    /// A task's copy of the left matrix. Tasks do not wait for others, so none begins inside another on its thread.
+    static COPIES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Memory of some floats, whose values are of no matter.
+fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }
 
 /// Targets, cut into tasks of some rows and panels each.
@@ -299,19 +312,19 @@ impl<'t, 'm> Tasks<'t, 'm> {
         };
         let base = if let Base::Row(_) = base { Base::Row(&row) } else { base };
         let across = self.panels.div_ceil(self.panels_per_task);
-        let task = |buffer: &mut Vec<f32>, task: usize| {
+        let task = |task: usize| {
             let (target, rows) = self.blocks[task / across];
             let first = task % across * self.panels_per_task;
             let panels = [first, (first + self.panels_per_task).min(self.panels)];
             let (target, left) = self.targets[target];
             // SAFETY: the views were checked against their slices, those of the targets are borrowed mutably and disjoint,
             // and so are the tasks' rows and panels.
-            unsafe { target.add(rows, panels, left, slices, copies, base, buffer) }
+            COPIES.with_borrow_mut(|copy| unsafe { target.add(rows, panels, left, slices, copies, base, copy) });
         };
         let tasks = 0..self.blocks.len() * across;
         match self.parallel {
-            true => tasks.into_par_iter().for_each_init(Vec::new, task),
-            false => tasks.for_each(|i| task(&mut Vec::new(), i)),
+            true => tasks.into_par_iter().for_each(task),
+            false => tasks.for_each(task),
         }
     }
 }
@@ -447,8 +460,8 @@ impl Target {
                 Base::Result => Start::Result,
             };
             if slice.unit {
-                buffer.resize(amx::words(to - from, slice.depth), 0.0);
-                let left = lay_out(left, [from, to], amx::words_mut(buffer));
+                let copy = room(buffer, amx::words(to - from, slice.depth));
+                let left = lay_out(left, [from, to], amx::words_mut(copy));
                 for panel in panels[0]..panels[1] {
                     let right = &right[(panel * depth + before) * PANEL..][..slice.room() * PANEL];
                     let width = PANEL.min(self.columns - panel * PANEL);
@@ -466,8 +479,7 @@ impl Target {
             let strides = [left.row_stride, left.column_stride];
             let in_place = strides.contains(&1) && !strides.iter().any(|s| s.is_multiple_of(512)) && !often;
             if !in_place {
-                buffer.resize((to - from) * slice.depth, 0.0);
-                pack_tiles(left, [from, to], step, buffer);
+                pack_tiles(left, [from, to], step, room(buffer, (to - from) * slice.depth));
             }
             for panel in panels[0]..panels[1] {
                 let right = &right[(panel * depth + before) * PANEL..][..slice.depth * PANEL];
