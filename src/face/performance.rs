@@ -4,6 +4,7 @@
 //! picture of that face. The head moves as a whole and drags what is around it: each pixel takes part in the pose of the head
 //! by a weight that is 1 on the face and falls smoothly to 0 far from it and at the border, so there is no edge to see.
 
+use paravox_models::simd;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +160,10 @@ const BORDER: f32 = 18.0;
 const EYE_FEATHER: f32 = 0.22;
 /// Steps in which a pixel is divided to look weights up.
 const STEPS: usize = 256;
+/// Bytes of a line that are read at once: the twelve of four pixels, and some that count nothing.
+const TAPS: usize = 16;
+/// Pixels whose places are found at once.
+const AT_ONCE: usize = 16;
 
 /// Plays a performance on pictures of one size.
 pub(crate) struct Performer {
@@ -174,6 +179,8 @@ pub(crate) struct Performer {
     breathing: Vec<f32>,
     /// Weights of Keys' cubic for each part of a pixel.
     weights: Vec<[f32; 4]>,
+    /// The same for a line of RGB bytes, [`TAPS`] of them: each weight three times.
+    weights_of_bytes: Vec<[f32; TAPS]>,
 }
 
 impl Performer {
@@ -197,7 +204,10 @@ impl Performer {
             let part = step as f32 / STEPS as f32;
             [part + 1.0, part, 1.0 - part, 2.0 - part].map(cubic)
         });
-        Self { performance, scale, centre, size, shares, breathing, weights: weights.collect() }
+        let weights: Vec<_> = weights.collect();
+        let of_bytes = |weights: &[f32; 4]| std::array::from_fn(|i| weights.get(i / 3).copied().unwrap_or(0.0));
+        let weights_of_bytes = weights.iter().map(of_bytes).collect();
+        Self { performance, scale, centre, size, shares, breathing, weights, weights_of_bytes }
     }
 
     /// The picture at a moment of the performance.
@@ -206,62 +216,123 @@ impl Performer {
         if let (Some(place), Some(blink)) = (self.performance.blinking(seconds), &self.performance.blink) {
             set_blink(&mut picture, blink, place);
         }
-        let Pose { across, down, turn, growth } = self.performance.pose(seconds);
+        let pose = self.performance.pose(seconds);
         let sunk = self.performance.sunk(seconds) * self.scale;
-        // Where a pixel that takes part as a whole comes from.
-        let (sin, cos) = turn.sin_cos();
-        let shrink = (-growth).exp();
-        let width = self.size[0];
-        let rgb = picture.rgb.as_chunks::<3>().0.par_iter();
-        let source: Vec<[f32; 4]> = rgb.map(|&[r, g, b]| [f32::from(r), f32::from(g), f32::from(b), 0.0]).collect();
-        picture.rgb.par_chunks_mut(3 * width).enumerate().for_each(|(row, line)| {
-            let y = row as f32 + 0.5 - self.centre[1];
-            let shares = &self.shares[row * width..][..width];
-            let sunk = sunk * self.breathing[row];
-            for (column, (rgb, share)) in line.as_chunks_mut::<3>().0.iter_mut().zip(shares).enumerate() {
-                if *share == 0.0 && sunk == 0.0 {
-                    continue;
-                }
-                let x = column as f32 + 0.5 - self.centre[0];
-                let (moved_x, moved_y) = (x - across * self.scale, y - down * self.scale);
-                let from_x = (cos * moved_x + sin * moved_y) * shrink;
-                let from_y = (cos * moved_y - sin * moved_x) * shrink;
-                let from_x = self.centre[0] + x + share * (from_x - x);
-                let from_y = self.centre[1] + y + share * (from_y - y) - sunk;
-                let value = self.between(&source, from_x - 0.5, from_y - 0.5);
-                *rgb = [to_u8(value[0]), to_u8(value[1]), to_u8(value[2])];
-            }
-        });
+        let source = picture.rgb.clone();
+        let lines = picture.rgb.par_chunks_mut(3 * self.size[0]).enumerate();
+        lines.for_each(|(row, line)| move_line(self, &source, pose, sunk, row, line));
         picture
     }
 
-    /// The picture between its pixels, by Keys' cubic; beyond its border it repeats its edge.
+    /// The picture between its pixels, by Keys' cubic: what the bytes of four pixels give to it, [`TAPS`] of them. Beyond
+    /// its border the picture repeats its edge.
     #[inline(always)]
-    fn between(&self, source: &[[f32; 4]], x: f32, y: f32) -> [f32; 4] {
-        /// Added, so that a cast rounds down also left of the picture.
-        const OUTSIDE: i32 = 1024;
+    fn between(&self, source: &[u8], x: &Places, y: &Places, i: usize, sum: &mut [f32; TAPS]) {
         let [width, height] = self.size;
-        let (x, y) = (x + OUTSIDE as f32, y + OUTSIDE as f32);
-        let (whole_x, whole_y) = (x as i32, y as i32);
-        let wx = self.weights[((x - whole_x as f32) * STEPS as f32) as usize % STEPS];
-        let wy = self.weights[((y - whole_y as f32) * STEPS as f32) as usize % STEPS];
-        let (left, top) = (whole_x - OUTSIDE - 1, whole_y - OUTSIDE - 1);
+        let (left, top) = (x.pixel[i] - 1, y.pixel[i] - 1);
+        let wx = &self.weights_of_bytes[x.part[i] as usize % STEPS];
+        let wy = &self.weights[y.part[i] as usize % STEPS];
+        let mut edges = [[0; TAPS]; 4];
+        let mut lines = [&edges[0]; 4];
         let inside = left >= 0 && top >= 0 && left as usize + 4 <= width && top as usize + 4 <= height;
-        let mut sum = [0f32; 4];
-        for j in 0..4 {
-            let pixels: [[f32; 4]; 4] = if inside {
-                let line = &source[(top as usize + j) * width + left as usize..][..4];
-                [line[0], line[1], line[2], line[3]]
-            } else {
-                let row = (top + j as i32).clamp(0, height as i32 - 1) as usize * width;
-                std::array::from_fn(|i| source[row + (left + i as i32).clamp(0, width as i32 - 1) as usize])
-            };
-            for c in 0..4 {
-                let across = wx[0] * pixels[0][c] + wx[1] * pixels[1][c] + wx[2] * pixels[2][c] + wx[3] * pixels[3][c];
-                sum[c] += wy[j] * across;
+        let first = 3 * (top.max(0) as usize * width + left.max(0) as usize);
+        let last = first + 3 * 3 * width;
+        if inside && last + TAPS <= source.len() {
+            for (j, line) in lines.iter_mut().enumerate() {
+                *line = source[first + 3 * j * width..].first_chunk().unwrap_or(line);
             }
+        } else {
+            for (j, edge) in edges.iter_mut().enumerate() {
+                let row = (top + j as i32).clamp(0, height as i32 - 1) as usize * width;
+                for (i, byte) in edge[..12].iter_mut().enumerate() {
+                    let column = (left + i as i32 / 3).clamp(0, width as i32 - 1) as usize;
+                    *byte = source[3 * (row + column) + i % 3];
+                }
+            }
+            lines = edges.each_ref();
         }
-        sum
+        let [a, b, c, d] = lines;
+        for i in 0..TAPS {
+            let above = wy[0] * f32::from(a[i]) + wy[1] * f32::from(b[i]);
+            sum[i] = wx[i] * (above + (wy[2] * f32::from(c[i]) + wy[3] * f32::from(d[i])));
+        }
+    }
+}
+
+simd! {
+    /// Fills line `row` of the picture with what a pose and a breath bring there.
+    fn move_line(performer: &Performer, source: &[u8], pose: Pose, sunk: f32, row: usize, line: &mut [u8]) {
+        let Performer { size, centre, scale, .. } = performer;
+        // Where a pixel that takes part as a whole comes from.
+        let (sin, cos) = pose.turn.sin_cos();
+        let shrink = (-pose.growth).exp();
+        let y = row as f32 + 0.5 - centre[1];
+        let moved_y = y - pose.down * scale;
+        let shares = &performer.shares[row * size[0]..][..size[0]];
+        let sunk = sunk * performer.breathing[row];
+        let pixels = line.as_chunks_mut::<3>().0;
+        for (block, (pixels, of_pixels)) in pixels.chunks_mut(AT_ONCE).zip(shares.chunks(AT_ONCE)).enumerate() {
+            let mut shares = [0.0; AT_ONCE];
+            shares[..of_pixels.len()].copy_from_slice(of_pixels);
+            if sunk == 0.0 && shares == [0.0; AT_ONCE] {
+                continue;
+            }
+            let (mut from_xs, mut from_ys) = ([0.0; AT_ONCE], [0.0; AT_ONCE]);
+            for i in 0..AT_ONCE {
+                let x = (block * AT_ONCE) as f32 + i as f32 + 0.5 - centre[0];
+                let moved_x = x - pose.across * scale;
+                let from_x = (cos * moved_x + sin * moved_y) * shrink;
+                let from_y = (cos * moved_y - sin * moved_x) * shrink;
+                from_xs[i] = centre[0] + x + shares[i] * (from_x - x) - 0.5;
+                from_ys[i] = centre[1] + y + shares[i] * (from_y - y) - sunk - 0.5;
+            }
+            let (xs, ys) = (Places::new(&from_xs), Places::new(&from_ys));
+            let mut sums = [[0f32; TAPS]; AT_ONCE];
+            for (i, sum) in sums[..pixels.len()].iter_mut().enumerate() {
+                performer.between(source, &xs, &ys, i, sum);
+            }
+            let mut values = [[0f32; 3]; AT_ONCE];
+            for (value, sum) in values.iter_mut().zip(&sums) {
+                for c in 0..3 {
+                    value[c] = (sum[c] + sum[c + 3]) + (sum[c + 6] + sum[c + 9]);
+                }
+            }
+            let mut bytes = [0; 3 * AT_ONCE];
+            for (byte, value) in bytes.iter_mut().zip(values.as_flattened()) {
+                *byte = whole(value.clamp(0.0, 255.0)) as u8;
+            }
+            let line = pixels.as_flattened_mut();
+            line.copy_from_slice(&bytes[..line.len()]);
+        }
+    }
+}
+
+/// The whole number that is nearest to one from 0 to 2^22, as the bits of a float have it where they stand for ones; a cast
+/// would cost comparisons.
+#[inline(always)]
+fn whole(x: f32) -> i32 {
+    const ONES: f32 = 8_388_608.0;
+    ((x + ONES).to_bits() - ONES.to_bits()) as i32
+}
+
+/// Places on an axis of the picture: the pixel before each, and how far behind that it lies, in [`STEPS`].
+struct Places {
+    pixel: [i32; AT_ONCE],
+    part: [i32; AT_ONCE],
+}
+
+impl Places {
+    #[inline(always)]
+    fn new(places: &[f32; AT_ONCE]) -> Self {
+        /// Added, so that places left of the picture are no negative numbers.
+        const OUTSIDE: i32 = 1024;
+        const OF_PIXEL: i32 = STEPS as i32;
+        let (mut pixel, mut part) = ([0; AT_ONCE], [0; AT_ONCE]);
+        for i in 0..AT_ONCE {
+            let steps = whole((places[i] + OUTSIDE as f32) * STEPS as f32);
+            (pixel[i], part[i]) = (steps / OF_PIXEL - OUTSIDE, steps % OF_PIXEL);
+        }
+        Self { pixel, part }
     }
 }
 
