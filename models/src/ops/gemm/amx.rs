@@ -219,3 +219,75 @@ simd! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers in (-1, 1) of many sizes.
+    fn numbers(count: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next() * next() * next()).collect()
+    }
+
+    /// Rows of `rows` by `columns` numbers times a panel.
+    fn multiply([rows, width, depth]: [usize; 3], left: &[f32], right: &[f32], start: &[f32]) -> Vec<f32> {
+        let (mut above, mut panel) = (vec![0; words(rows, depth)], vec![0; words(PANEL, depth)]);
+        lay_out_left(left, depth, rows, depth, &mut above);
+        let offsets = (0..depth).map(|k| k * PANEL).collect::<Vec<_>>();
+        lay_out_right(right, &offsets, PANEL, &mut panel);
+        let mut dst = vec![f32::NAN; rows * width];
+        // SAFETY: the caller has asked for the unit, and the result has these sizes.
+        unsafe {
+            product([rows, width, depth], &above, &panel, dst.as_mut_ptr(), width, Start::Row(start.as_ptr()));
+        }
+        dst
+    }
+
+    #[test]
+    fn products_are_as_near_as_is_said() {
+        if !unit::available() {
+            return eprintln!("this processor has no matrix unit");
+        }
+        for [rows, width, depth] in [[1, 1, 16], [16, 16, 32], [33, 50, 31], [17, 64, 300], [70, 33, 1024]] {
+            let (left, right) = (numbers(rows * depth, 1), numbers(depth * PANEL, 2));
+            let start = numbers(PANEL, 3);
+            let ours = multiply([rows, width, depth], &left, &right, &start);
+            for (i, ours) in ours.iter().enumerate() {
+                let (r, c) = (i / width, i % width);
+                let terms = (0..depth).map(|k| f64::from(left[r * depth + k]) * f64::from(right[k * PANEL + c]));
+                let (sum, sizes) = terms.fold((0.0, 0.0), |(sum, sizes), term| (sum + term, sizes + term.abs()));
+                // Beside the parts that are left out, each addition rounds.
+                let bound = sizes * (3.0 / 65_536.0 + depth as f64 / 16_777_216.0) + 1e-7;
+                let expected = f64::from(start[c]) + sum;
+                assert!((f64::from(*ours) - expected).abs() <= bound, "{rows} {width} {depth} at {r} {c}");
+            }
+        }
+    }
+
+    /// What streams rely on: a row is the same whichever rows pass with it, laid out by rows or by columns.
+    #[test]
+    fn a_row_depends_on_no_other() {
+        if !unit::available() {
+            return eprintln!("this processor has no matrix unit");
+        }
+        let (rows, depth) = (100, 290);
+        let (left, right, start) = (numbers(rows * depth, 4), numbers(depth * PANEL, 5), numbers(PANEL, 6));
+        let whole = multiply([rows, PANEL, depth], &left, &right, &start);
+        for (from, to) in [(0, 1), (5, 21), (30, 97)] {
+            let part = multiply([to - from, PANEL, depth], &left[from * depth..to * depth], &right, &start);
+            assert!(part == whole[from * PANEL..to * PANEL], "rows {from} to {to}");
+        }
+        let columns = (0..depth * rows).map(|i| left[i % rows * depth + i / rows]).collect::<Vec<_>>();
+        let mut laid_out = [vec![0; words(rows, depth)], vec![0; words(rows, depth)]];
+        lay_out_left(&left, depth, rows, depth, &mut laid_out[0]);
+        lay_out_left_columns(&columns, rows, rows, depth, &mut laid_out[1]);
+        // Beyond the last row anything may stand.
+        let last = words(rows / SIDE * SIDE, depth);
+        assert!(laid_out[0][..last] == laid_out[1][..last]);
+    }
+}
