@@ -2,6 +2,7 @@
 
 mod clean;
 mod error;
+mod foreign_names;
 #[cfg(test)]
 mod hard_text;
 mod heteronyms;

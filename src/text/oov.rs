@@ -1,6 +1,7 @@
-//! Words that the lexicon lacks: by their parts if those are known, else by the letter-to-sound model.
+//! Words that the lexicon lacks: by their parts if those are known, foreign names as they are written, all else by the
+//! letter-to-sound model.
 
-use super::{letter_to_sound::LetterToSound, lexicon::Misaki, normalise::is_unsayable};
+use super::{foreign_names, letter_to_sound::LetterToSound, lexicon::Misaki, normalise::is_unsayable};
 
 /// Beginnings that keep their sound before a known word.
 const PREFIXES: &[(&str, &str)] = &[
@@ -93,6 +94,9 @@ const NAME_ENDINGS: &[(&str, &str)] = &[
     ("sky", "ski"),
     ("ski", "ski"),
     ("wick", "wɪk"),
+    ("lowe", "lO"),
+    ("mir", "mɪɹ"),
+    ("sen", "sən"),
     ("ley", "li"),
     ("ton", "tən"),
     ("son", "sən"),
@@ -113,20 +117,29 @@ fn whole(word: &str, misaki: &Misaki) -> String {
     if let Some(ipa) = misaki.word(word).or_else(|| misaki.word(&word.to_lowercase())) {
         return ipa;
     }
-    let word = word.trim_matches('\'').to_lowercase();
-    if let Some(stem) = word.strip_suffix("'s") {
+    let word = word.trim_matches('\'');
+    let lower = word.to_lowercase();
+    let without = |ending: &str| lower.ends_with(ending).then(|| &word[..word.len() - ending.len()]);
+    if let Some(stem) = without("'s") {
         return misaki.g2p.lexicon.append_s(&whole(stem, misaki));
     }
     for (ending, ipa) in [("'ve", "əv"), ("'ll", "ᵊl"), ("'re", "əɹ"), ("'d", "əd"), ("n't", "ᵊnt")] {
-        if let Some(stem) = word.strip_suffix(ending).filter(|stem| !stem.is_empty()) {
+        if let Some(stem) = without(ending).filter(|stem| !stem.is_empty()) {
             return whole(stem, misaki) + ipa;
         }
     }
+    let is_name = word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().any(|c| c.is_ascii_lowercase());
+    unknown(&lower, is_name, misaki)
+}
+
+/// A word in small letters that no lexicon has.
+fn unknown(word: &str, is_name: bool, misaki: &Misaki) -> String {
     let letters: String = word.chars().filter(char::is_ascii_alphabetic).collect();
     if letters.len() < 2 || is_unsayable(&letters) && !letters.contains('y') && letters.len() < 6 {
         return misaki.spell(&letters, "");
     }
-    by_parts(&letters, misaki).unwrap_or_else(|| by_model(&letters, misaki))
+    let foreign = || if is_name { foreign_names::pronounce(&letters) } else { None };
+    by_parts(&letters, misaki).or_else(foreign).unwrap_or_else(|| by_model(&letters, misaki))
 }
 
 fn by_model(letters: &str, misaki: &Misaki) -> String {
