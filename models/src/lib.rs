@@ -39,6 +39,7 @@ pub mod ops;
 pub mod params;
 pub mod pitch_decoder;
 pub mod references;
+pub mod sharpen_mel;
 pub mod summary;
 pub mod text_encoder;
 pub mod weights;

@@ -5,7 +5,6 @@
 //! and an English reader stresses the last syllable but one. The letter-to-sound model, which knows English words, would
 //! read them as such words.
 
-use super::Phoneme;
 
 /// Consonants, the longer before the shorter: letters, whether it holds before `e` and `i` alone, and sounds.
 const CONSONANTS: &[(&str, bool, &str)] = &[
@@ -198,6 +197,7 @@ fn weak_vowel(syllable: &Syllable, place: usize, last: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Phoneme;
 
     #[test]
     fn names_are_read_as_written() {

@@ -15,7 +15,7 @@ mod weights_file;
 
 pub(crate) use contour::Contour;
 #[cfg(feature = "train")]
-pub use export::{Nets, export, seal};
+pub use export::{Nets, export, export_voice, seal};
 pub(crate) use lips::{LipsIdentity, LipsNets};
 pub use manifest::{FaceEntry, Manifest, SCHEMA, VoiceEntry};
 pub(crate) use motion::{mix, smooth};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use paravox::train::export_mel;
-use paravox::voice::{Nets, export, seal};
+use paravox::voice::{Nets, export, export_voice, seal};
 
 /// What to export.
 #[derive(Args)]
@@ -15,7 +15,7 @@ pub(crate) struct Export {
 }
 
 const EXAMPLES: &str = "Examples:
-  paravox export voice runs/voice -o models/weights/voices-us.safetensors
+  paravox export voice runs/voice -o models/weights/voices-us.safetensors --sharpen 0.6
   paravox export vocoder runs/vocoder -o models/weights/vocoder-heart.safetensors
   paravox export lips runs/lips -o models/weights/lips-grid.safetensors
   paravox export mel data/speech --voice heart -o mel.safetensors
@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Subcommand)]
 enum What {
     /// The nets of a voice, as f16 with their configuration inside
-    Voice(NetsArgs),
+    Voice(VoiceArgs),
     /// A vocoder
     Vocoder(NetsArgs),
     /// Lips, with the text encoder that they trained along, if they did
@@ -49,6 +49,15 @@ struct NetsArgs {
 }
 
 #[derive(Args)]
+struct VoiceArgs {
+    #[command(flatten)]
+    nets: NetsArgs,
+    /// How much contrast between bands the mel spectrograms get back that training took: 0 none, 2 is the most
+    #[arg(long, value_name = "N", default_value_t = 0.0)]
+    sharpen: f64,
+}
+
+#[derive(Args)]
 struct MelArgs {
     /// Folder that `paravox prepare speech` wrote, with durations
     data: PathBuf,
@@ -68,7 +77,7 @@ struct ManifestArgs {
 
 pub(crate) fn run(args: Export) -> anyhow::Result<()> {
     match args.what {
-        What::Voice(args) => export(Nets::Voice, &args.training, &args.out)?,
+        What::Voice(VoiceArgs { nets, sharpen }) => export_voice(&nets.training, &nets.out, sharpen)?,
         What::Vocoder(args) => export(Nets::Vocoder, &args.training, &args.out)?,
         What::Lips(args) => export(Nets::Lips, &args.training, &args.out)?,
         What::Aligner(args) => export(Nets::Aligner, &args.training, &args.out)?,
