@@ -18,7 +18,6 @@ use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTransp
 use crate::mode::Mode;
 use crate::ops;
 use plan::Plan;
-use sharpen::sharpen;
 
 pub use prepared::PreparedIdentity;
 
@@ -30,9 +29,10 @@ pub struct ImageConfig {
     pub base_channels: usize,
     /// How maps grow to the image.
     pub stack: ImageStack,
-    /// How much of the fine detail that training took is given back in inference: x + sharpen (x - blurred x). Default 0.
+    /// How sharp the images of a prepared person are made, as a share of that person's own picture: the fine detail that
+    /// training took is given back. Default 0, which leaves images as they are.
     #[serde(default)]
-    pub sharpen: f64,
+    pub sharpness: f64,
 }
 
 /// The kinds of steps from the first map to the image.
@@ -96,7 +96,7 @@ pub struct ImageDecoder {
     output: Output,
     /// Whether the last stage reads the identity image.
     pixels: bool,
-    sharpen: f64,
+    sharpness: f64,
 }
 
 impl ImageDecoder {
@@ -131,7 +131,7 @@ impl ImageDecoder {
             stages: stages.collect::<Result<_>>()?,
             output: plan.output,
             pixels: plan.pixels,
-            sharpen: cfg.sharpen,
+            sharpness: cfg.sharpness,
         })
     }
 
@@ -176,11 +176,10 @@ impl ImageDecoder {
 
     /// The image that the last stage's output stands for in inference.
     fn image(&self, xs: &Tensor) -> Result<Tensor> {
-        let image = match self.output {
-            Output::Sigmoid => ops::sigmoid(xs)?,
-            Output::Tanh => ops::relu(&ops::tanh(xs)?)?,
-        };
-        sharpen(&image, self.sharpen)
+        match self.output {
+            Output::Sigmoid => ops::sigmoid(xs),
+            Output::Tanh => ops::relu(&ops::tanh(xs)?),
+        }
     }
 
     /// What stage `i` reads of the identity.

@@ -97,7 +97,9 @@ impl LipsNets {
         let positions = (0..clock.n_video_frames).map(|k| motion_position(k, fps, hz));
         let (rows, shares): (Vec<u32>, Vec<f32>) = positions.map(|(row, share)| (row as u32, share)).unzip();
         let motion = motion_at(&motion, &rows, &shares)?;
-        Ok(tensor_to_crops(&self.model.image.decode(&motion, &self.model.image.prepare(&identity)?)?)?)
+        // The identity is the first video frame.
+        let prepared = self.model.image.prepare(&identity, Some(&motion.narrow(0, 0, 1)?))?;
+        Ok(tensor_to_crops(&self.model.image.decode(&motion, &prepared)?)?)
     }
 
     /// The motion of a clip on its grid, (1, T, D), and where in the clip its vectors lie.

@@ -4,8 +4,8 @@
 //! learned from. For the spectra of speech the remedy is to restore their global variance after the fact (Toda and Tokuda,
 //! "A speech parameter generation algorithm considering global variance", 2007). Here the motion vectors move away from
 //! their mean over speech by a gain, m + gain (x - m). The motion decoder ends in a layer normalisation, whose weight and
-//! bias take that map in: the nets stay as they are and cost nothing more. Images are sharpened likewise, by an amount in the
-//! configuration of the image decoder.
+//! bias take that map in: the nets stay as they are and cost nothing more. Images are sharpened likewise, to a share of
+//! the person's own sharpness that the configuration of the image decoder holds.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ const CLIPS: usize = 50;
 /// Lips that move less than they were trained to, or more than twice as far, are no repair.
 const GAINS: std::ops::RangeInclusive<f64> = 1.0..=2.5;
 
-/// More than this is more than a repair, too.
-const SHARPEN: std::ops::RangeInclusive<f64> = 0.0..=2.0;
+/// Nobody is sharper than their own picture.
+const SHARPNESS: std::ops::RangeInclusive<f64> = 0.0..=1.0;
 
 /// Options of [`liven`].
 #[derive(Debug, Clone)]
@@ -44,8 +44,8 @@ pub struct LivenOptions {
     pub out: PathBuf,
     /// How much farther from its mean motion goes, 1 to 2.5.
     pub gain: f64,
-    /// How much images are sharpened, 0 to 2; `None`: as the lips have it.
-    pub sharpen: Option<f64>,
+    /// How sharp images are made, 0 to 1, as a share of the person's picture; `None`: as the lips have it.
+    pub sharpness: Option<f64>,
 }
 
 /// Writes the lips with livelier motion and sharper images into a folder of their own.
@@ -53,12 +53,12 @@ pub struct LivenOptions {
 /// # Errors
 /// [`TrainError`]: a number out of range, and files that cannot be read or written or do not fit together.
 pub fn liven(options: &LivenOptions) -> Result<()> {
-    let LivenOptions { data, lips, voice, out, gain, sharpen } = options;
+    let LivenOptions { data, lips, voice, out, gain, sharpness } = options;
     if !GAINS.contains(gain) {
         return Err(TrainError::Options(format!("a gain of {gain} is out of range: give 1 to 2.5")));
     }
-    if let Some(amount) = sharpen.filter(|amount| !SHARPEN.contains(amount)) {
-        return Err(TrainError::Options(format!("to sharpen by {amount} is out of range: give 0 to 2")));
+    if let Some(share) = sharpness.filter(|share| !SHARPNESS.contains(share)) {
+        return Err(TrainError::Options(format!("a sharpness of {share} is out of range: give 0 to 1")));
     }
     let dataset = LipsDataset::open(data)?;
     let mut nets = LipsNets::load(lips, voice.as_deref(), &Device::Cpu)?;
@@ -67,7 +67,7 @@ pub fn liven(options: &LivenOptions) -> Result<()> {
     spread(&mut model, &mean, *gain).map_err(|why| TrainError::checkpoint(lips, why))?;
     std::fs::create_dir_all(out).map_err(|error| TrainError::write(out, error))?;
     save_model(out, &model, &[("kind", "lips"), ("gain", &gain.to_string())])?;
-    nets.config.image.sharpen = sharpen.unwrap_or(nets.config.image.sharpen);
+    nets.config.image.sharpness = sharpness.unwrap_or(nets.config.image.sharpness);
     write_config(&out.join(CONFIG), &nets.config)?;
     let (from, to) = (lips.join(ENCODER_CONFIG), out.join(ENCODER_CONFIG));
     if from.exists() && from != to {

@@ -73,13 +73,14 @@ impl LipsNets {
         let crop = Tensor::from_slice(rgb, (1, CROP_HEIGHT, CROP_WIDTH, 3), &self.device)?;
         let image = (crop.permute((0, 3, 1, 2))?.contiguous()?.to_dtype(DType::F32)? / 255.0)?;
         let identity = self.model.identity.forward(&image, &Mode::Eval)?;
-        let prepared = self.model.image.prepare(&identity)?;
         // One second of silence shows the mouth at rest; its middle is free of the ends.
         let silence = [Symbol::pause(Phoneme::Silence, SentenceKind::Statement); 2];
         let (states, _) = voice.states_and_durations(&silence)?;
         let second = u64::from(SAMPLE_RATE);
         let timeline = Timeline::from_boundaries(vec![0, second / 2, second])?;
         let rest = self.motion_of(&states, &silence, &timeline, &identity)?.at(0.5)?;
+        let shown = Tensor::from_slice(&rest, (1, rest.len()), &self.device)?;
+        let prepared = self.model.image.prepare(&identity, Some(&shown))?;
         Ok(LipsIdentity { identity, prepared, rest })
     }
 

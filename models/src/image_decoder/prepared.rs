@@ -4,6 +4,7 @@
 use candle_core::{Result, Tensor};
 
 use super::finish::Finish;
+use super::sharpen::{amount, sharpen};
 use super::{ImageDecoder, StageConv};
 use crate::identity_encoder::{IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
 use crate::ops::{self, Conv2dOptions, ConvTranspose2dOptions};
@@ -19,6 +20,8 @@ pub struct PreparedIdentity {
     /// (first map)
     input_bias: Tensor,
     stages: Vec<PreparedStage>,
+    /// How much images are sharpened.
+    sharpen: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -37,14 +40,16 @@ enum Kind {
 }
 
 impl ImageDecoder {
-    /// Makes ready for one person.
+    /// Makes ready for one person. Images are sharpened by what brings the image of `shown`, the motion in the person's
+    /// picture, to the share of that picture's sharpness that the configuration asks for; without `shown`, not at all.
     ///
     /// # Shapes
     /// - `identity`: of a batch of 1
+    /// - `shown`: (1, motion width)
     ///
     /// # Errors
     /// A batch other than 1.
-    pub fn prepare(&self, identity: &Identity) -> Result<PreparedIdentity> {
+    pub fn prepare(&self, identity: &Identity, shown: Option<&Tensor>) -> Result<PreparedIdentity> {
         if identity.vector.dim(0)? != 1 {
             candle_core::bail!("prepare takes one identity, not {}", identity.vector.dim(0)?);
         }
@@ -55,7 +60,13 @@ impl ImageDecoder {
         let input_bias = ops::linear(&identity.vector.detach(), &for_identity, bias.as_ref())?.squeeze(0)?;
         let input_weight = weight.narrow(1, self.identity_width, motion_width)?.contiguous()?;
         let stages = (0..self.stages.len()).map(|i| self.prepare_stage(i, identity));
-        Ok(PreparedIdentity { input_weight, input_bias, stages: stages.collect::<Result<_>>()? })
+        let stages = stages.collect::<Result<_>>()?;
+        let mut prepared = PreparedIdentity { input_weight, input_bias, stages, sharpen: 0. };
+        if let Some(shown) = shown.filter(|_| self.sharpness > 0.) {
+            let image = self.decode(shown, &prepared)?.squeeze(0)?;
+            prepared.sharpen = amount(&image, &identity.image.squeeze(0)?, self.sharpness)?;
+        }
+        Ok(prepared)
     }
 
     fn prepare_stage(&self, i: usize, identity: &Identity) -> Result<PreparedStage> {
@@ -119,7 +130,7 @@ impl ImageDecoder {
             };
             xs = stage.finish.apply(&xs, &stage.constant)?;
         }
-        self.image(&xs)
+        sharpen(&self.image(&xs)?, identity.sharpen)
     }
 }
 

@@ -118,7 +118,7 @@ fn steps_equal_teacher_forcing_on_the_same_images() {
         let identity = model.identity.forward(&image, &Mode::Eval).unwrap();
         let before = Tensor::cat(&[&image, &film.images.narrow(0, 0, 5).unwrap()], 0).unwrap();
         let forced = model.forward(&text, &ones(1, 7), &identity, &before, &Mode::Eval).unwrap();
-        let prepared = model.image.prepare(&identity).unwrap();
+        let prepared = model.image.prepare(&identity, None).unwrap();
         let images = model.image.decode(&forced.motion.squeeze(0).unwrap(), &prepared).unwrap();
         assert!(difference(&images, &film.images) < 1e-5, "{name}: {}", difference(&images, &film.images));
         assert!(difference(&forced.attention.squeeze(0).unwrap(), &film.attention) < 1e-5, "{name}");

@@ -23,13 +23,13 @@ pub(crate) struct Liven {
     /// How much farther from its mean motion goes: 1 changes nothing, 2.5 is the most
     #[arg(long, value_name = "N", default_value_t = 1.0)]
     gain: f64,
-    /// How much images are sharpened: 0 not at all, 2 is the most [default: as they were]
-    #[arg(long, value_name = "N")]
-    sharpen: Option<f64>,
+    /// How sharp images are made, as a share of the person's picture: 0 leaves them as they are [default: as it was]
+    #[arg(long, value_name = "SHARE")]
+    sharpness: Option<f64>,
 }
 
 const EXAMPLES: &str = "Examples:
-  paravox liven runs/lips -o runs/lips-lively --data data/lips --voice runs/voice --gain 1.7 --sharpen 1
+  paravox liven runs/lips -o runs/lips-lively --data data/lips --voice runs/voice --gain 1.7 --sharpness 0.8
   paravox eval lips data/lips runs/lips-lively --voice runs/voice
   paravox export lips runs/lips-lively -o models/weights/lips-grid.safetensors
 
@@ -37,6 +37,6 @@ Training leaves lips with less movement and less fine detail than they saw; both
 grow: look at motion_energy and sharpness, and judge whole clips.";
 
 pub(crate) fn run(args: Liven) -> anyhow::Result<()> {
-    let Liven { lips, out, data, voice, gain, sharpen } = args;
-    Ok(liven(&LivenOptions { data, lips, voice, out, gain, sharpen })?)
+    let Liven { lips, out, data, voice, gain, sharpness } = args;
+    Ok(liven(&LivenOptions { data, lips, voice, out, gain, sharpness })?)
 }
