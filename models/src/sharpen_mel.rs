@@ -43,7 +43,13 @@ fn sharpening(bands: usize, amount: f64, device: &Device) -> Result<Tensor> {
         row[band as usize] += (1.0 + amount) as f32;
         for offset in -REACH..=REACH {
             let at = band + offset;
-            let at = if at < 0 { -1 - at } else if at > last { 2 * last + 1 - at } else { at };
+            let at = if at < 0 {
+                -1 - at
+            } else if at > last {
+                2 * last + 1 - at
+            } else {
+                at
+            };
             row[at.clamp(0, last) as usize] -= (amount * gaussian(offset) / total) as f32;
         }
     }

@@ -92,7 +92,11 @@ pub(super) unsafe fn release() {
 ///
 /// # Safety
 /// The unit has its shapes, and each tile so many steps.
-pub(super) unsafe fn sum(steps: usize, [above, below, near, far]: [*const u32; 4], sums: &mut [[f32; 2 * SIDE]; 2 * SIDE]) {
+pub(super) unsafe fn sum(
+    steps: usize,
+    [above, below, near, far]: [*const u32; 4],
+    sums: &mut [[f32; 2 * SIDE]; 2 * SIDE],
+) {
     // SAFETY: reads the steps, writes the sums.
     unsafe {
         asm!(
