@@ -25,7 +25,7 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
 }
 
 /// An affine map whose weight does not change any more, laid out for its products once. What it gives is the same as
-/// [`linear`]'s, bit for bit, and has no gradient.
+/// [`linear`]'s, bit for bit without a matrix unit and up to rounding with one, and has no gradient.
 pub struct FixedLinear {
     weight: Packed,
     bias: Option<Vec<f32>>,

@@ -6,6 +6,9 @@
 //! Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations", 2019). An element
 //! a b of a sum is so within 3 2^-16 |a b| of the true product.
 //!
+//! So it serves nets that have learnt. In training gradients are small differences of large sums, of which 16 bits leave
+//! little: they stay with the vectors.
+//!
 //! As with vectors, each element of a result is one chain of additions, in the same order wherever it lies.
 
 #[cfg_attr(target_arch = "x86_64", path = "amx/unit.rs")]
@@ -16,42 +19,41 @@ use super::super::cpu::simd;
 use super::tile::{PANEL, Start};
 
 /// Rows of the left and columns of the right matrix in a tile.
-pub(in crate::ops) const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 
 /// Columns of the left and rows of the right matrix that the unit multiplies at once.
 const STEP: usize = 32;
 
 /// Rows of the right matrix that a product takes at once: so many, of a panel, stay in a second-level cache.
-pub(in crate::ops) const DEPTH: usize = 1024;
+pub(super) const DEPTH: usize = 1024;
 
 /// Words of one part of a tile: a word holds two numbers that meet at the unit at once.
 const TILE: usize = SIDE * STEP / 2;
 
-/// Whether products of a left matrix with so many columns, and so many elements of the result beside one another or, in a
-/// convolution, above one another, are worth laying out for the unit. Not a question of how long a sequence is, so that its
-/// parts give what the whole gives.
-pub(in crate::ops) fn worth(depth: usize, side: usize) -> bool {
-    depth >= STEP / 2 && side >= SIDE / 2 && unit::available()
+/// Whether a right matrix with so many rows and columns is worth laying out for the unit. Not a question of how many rows are
+/// multiplied with it, so that the parts of a sequence give what the whole gives.
+pub(super) fn worth(depth: usize, columns: usize) -> bool {
+    depth >= STEP / 2 && columns >= SIDE / 2 && unit::available()
 }
 
 /// The depth for which a laid-out matrix has room.
-pub(in crate::ops) fn depth(depth: usize) -> usize {
+pub(super) fn depth(depth: usize) -> usize {
     depth.next_multiple_of(STEP)
 }
 
 /// Words that a left matrix of so many rows takes, or a right one of so many columns.
-pub(in crate::ops) fn words(side: usize, of_depth: usize) -> usize {
+pub(super) fn words(side: usize, of_depth: usize) -> usize {
     side.next_multiple_of(SIDE) * depth(of_depth)
 }
 
 /// Floats that hold words, as these.
-pub(in crate::ops) fn as_words(floats: &[f32]) -> &[u32] {
+pub(super) fn as_words(floats: &[f32]) -> &[u32] {
     // SAFETY: both have one size and alignment, and any bits are valid for either.
     unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), floats.len()) }
 }
 
 /// Memory of floats as words.
-pub(in crate::ops) fn words_mut(floats: &mut [f32]) -> &mut [u32] {
+pub(super) fn words_mut(floats: &mut [f32]) -> &mut [u32] {
     // SAFETY: as above.
     unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), floats.len()) }
 }
@@ -71,7 +73,7 @@ simd! {
     /// Lays out rows of a right matrix: row k begins at `right[offsets[k]]`, and `width` columns, a multiple of [`SIDE`], are
     /// used. Tiles of [`SIDE`] columns follow one another, in each the steps, in each the high and the low parts, in each the
     /// pairs of rows.
-    pub(in crate::ops) fn lay_out_right(right: &[f32], offsets: &[usize], width: usize, dst: &mut [u32]) {
+    pub(super) fn lay_out_right(right: &[f32], offsets: &[usize], width: usize, dst: &mut [u32]) {
         const NONE: [f32; PANEL] = [0.0; PANEL];
         let tile = 2 * TILE * offsets.len().div_ceil(STEP);
         let pairs = offsets.len().next_multiple_of(STEP) / 2;
@@ -95,7 +97,7 @@ simd! {
 simd! {
     /// Lays out rows of a left matrix: tiles of [`SIDE`] rows follow one another, in each the steps, in each the high and the
     /// low parts, in each the rows. Row r, of `depth` numbers, begins at `left[r stride]`.
-    pub(in crate::ops) fn lay_out_left(left: &[f32], stride: usize, rows: usize, depth: usize, dst: &mut [u32]) {
+    pub(super) fn lay_out_left(left: &[f32], stride: usize, rows: usize, depth: usize, dst: &mut [u32]) {
         for (i, tile) in dst[..words(rows, depth)].chunks_exact_mut(words(SIDE, depth)).enumerate() {
             for row in 0..SIDE.min(rows - i * SIDE) {
                 let src = &left[(i * SIDE + row) * stride..][..depth];
@@ -118,36 +120,6 @@ simd! {
     }
 }
 
-simd! {
-    /// The same for columns: column k, of `rows` numbers, begins at `left[k stride]`.
-    pub(in crate::ops) fn lay_out_left_columns(left: &[f32], stride: usize, rows: usize, depth: usize, dst: &mut [u32]) {
-        for (i, tile) in dst[..words(rows, depth)].chunks_exact_mut(words(SIDE, depth)).enumerate() {
-            let rows = SIDE.min(rows - i * SIDE);
-            let column = |k: usize| {
-                let mut column = [0f32; SIDE];
-                if k < depth {
-                    let src = &left[k * stride + i * SIDE..];
-                    match src.first_chunk::<SIDE>() {
-                        Some(src) if rows == SIDE => column = *src,
-                        _ => column[..rows].copy_from_slice(&src[..rows]),
-                    }
-                }
-                column
-            };
-            for (step, dst) in tile.chunks_exact_mut(2 * TILE).enumerate() {
-                for pair in 0..SIDE {
-                    let (a, b) = (column(step * STEP + 2 * pair), column(step * STEP + 2 * pair + 1));
-                    for row in 0..SIDE {
-                        let ((a, a_low), (b, b_low)) = (parts(a[row]), parts(b[row]));
-                        dst[row * SIDE + pair] = a >> 16 | b;
-                        dst[TILE + row * SIDE + pair] = a_low >> 16 | b_low;
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Sums of two by two tiles.
 #[repr(C, align(64))]
 struct Sums([[f32; 2 * SIDE]; 2 * SIDE]);
@@ -157,7 +129,7 @@ struct Sums([[f32; 2 * SIDE]; 2 * SIDE]);
 ///
 /// # Safety
 /// The unit is there ([`worth`]); the result's elements, and those of `start`, lie inside allocations that nobody else uses.
-pub(in crate::ops) unsafe fn product(
+pub(super) unsafe fn product(
     [rows, width, depth]: [usize; 3],
     left: &[u32],
     right: &[u32],
@@ -269,7 +241,7 @@ mod tests {
         }
     }
 
-    /// What streams rely on: a row is the same whichever rows pass with it, laid out by rows or by columns.
+    /// What streams rely on: a row is the same whichever rows pass with it.
     #[test]
     fn a_row_depends_on_no_other() {
         if !unit::available() {
@@ -282,12 +254,5 @@ mod tests {
             let part = multiply([to - from, PANEL, depth], &left[from * depth..to * depth], &right, &start);
             assert!(part == whole[from * PANEL..to * PANEL], "rows {from} to {to}");
         }
-        let columns = (0..depth * rows).map(|i| left[i % rows * depth + i / rows]).collect::<Vec<_>>();
-        let mut laid_out = [vec![0; words(rows, depth)], vec![0; words(rows, depth)]];
-        lay_out_left(&left, depth, rows, depth, &mut laid_out[0]);
-        lay_out_left_columns(&columns, rows, rows, depth, &mut laid_out[1]);
-        // Beyond the last row anything may stand.
-        let last = words(rows / SIDE * SIDE, depth);
-        assert!(laid_out[0][..last] == laid_out[1][..last]);
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! As in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): the right matrix is copied into
 //! panels that a tile reads from the first-level cache, the left one into blocks for the second-level cache. Where the
-//! processor has a unit for products, the copies are laid out for it ([`amx`]).
+//! processor has a unit for products, right matrices that do not change are laid out for it ([`amx`]).
 
 mod amx;
-pub(super) mod panel;
 pub(super) mod tile;
 
 use std::cell::RefCell;
@@ -14,7 +13,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::cpu::{for_pieces, written};
-use tile::{DEPTH, OFFSETS, PANEL, ROWS, Start, Tile, WIDTHS};
+use tile::{DEPTH, PANEL, ROWS, Start, Tile, WIDTHS};
 
 /// Elements of the right matrix that are copied at once.
 const RIGHT: usize = 2 * 1024 * 1024;
@@ -126,7 +125,8 @@ pub(super) fn new_product(a: Mat<'_>, b: Mat<'_>, base: Base<'_>) -> Vec<f32> {
     unsafe { written(rows * columns, write) }
 }
 
-/// A right matrix for many products, copied into panels once. The products are the same, bit for bit.
+/// A right matrix for many products, copied into panels once, for the matrix unit where there is one: then the products are
+/// as near as [`amx`] says, else the same bit for bit.
 pub(super) struct Packed {
     copies: Vec<f32>,
     rows: usize,
@@ -137,7 +137,7 @@ impl Packed {
     pub(super) fn new(b: Mat<'_>) -> Self {
         let (rows, columns) = (b.rows, b.columns);
         let mut copies = Vec::new();
-        copy_panels(&[b], &slices([rows], columns), columns, true, &mut copies);
+        copy_panels(&[b], &slices([rows], amx::worth(rows, columns)), columns, true, &mut copies);
         Self { copies, rows, columns }
     }
 
@@ -148,7 +148,7 @@ impl Packed {
         let write = |dst: &mut [MaybeUninit<f32>]| {
             let mut target = [(MatMut::fresh(dst, [rows, columns], columns), vec![a])];
             check_base(&target, base);
-            let slices = slices([self.rows], columns);
+            let slices = slices([self.rows], amx::worth(self.rows, columns));
             if let Some(tasks) = Tasks::of(&mut target, &slices) {
                 tasks.run(&slices, aligned(&self.copies), base);
             }
@@ -168,7 +168,7 @@ pub(super) fn products(targets: &mut [(MatMut<'_>, Vec<Mat<'_>>)], right: &[Mat<
         assert!(left.iter().zip(right).all(fit), "matrix shapes do not fit");
     }
     check_base(targets, base);
-    let slices = slices(right.iter().map(|b| b.rows), columns);
+    let slices = slices(right.iter().map(|b| b.rows), false);
     let Some(tasks) = Tasks::of(targets, &slices) else { return };
     let at_once = (RIGHT / (tasks.panels * PANEL * DEPTH)).max(1);
     let mut copies = Vec::new();
@@ -188,11 +188,10 @@ fn check_base(targets: &[(MatMut<'_>, Vec<Mat<'_>>)], base: Base<'_>) {
     }
 }
 
-/// The depth of right matrices with so many rows and columns in even parts. A right matrix without rows still leaves the
-/// base.
-fn slices(rows: impl IntoIterator<Item = usize>, columns: usize) -> Vec<Slice> {
+/// The depth of right matrices with so many rows in even parts, for the matrix unit or not. A right matrix without rows still
+/// leaves the base.
+fn slices(rows: impl IntoIterator<Item = usize>, unit: bool) -> Vec<Slice> {
     let slices = rows.into_iter().enumerate().flat_map(|(term, rows)| {
-        let unit = amx::worth(rows, columns);
         let step = even(rows, if unit { amx::DEPTH } else { DEPTH });
         (0..rows.max(1)).step_by(step).map(move |from| Slice { term, from, depth: step.min(rows - from), unit })
     });
@@ -407,16 +406,8 @@ fn pack_tiles(src: Mat<'_>, [from, to]: [usize; 2], step: usize, dst: &mut [f32]
 
 /// Lays out rows [from, to) of `src` for the matrix unit.
 fn lay_out<'d>(src: Mat<'_>, [from, to]: [usize; 2], dst: &'d mut [u32]) -> &'d [u32] {
-    let (rows, depth) = (to - from, src.columns);
-    if src.row_stride == 1 {
-        amx::lay_out_left_columns(&src.data[from..], src.column_stride, rows, depth, dst);
-    } else if src.column_stride == 1 {
-        amx::lay_out_left(&src.data[from * src.row_stride..], src.row_stride, rows, depth, dst);
-    } else {
-        let mut copy = vec![0.0; rows * depth];
-        pack(src.t(), from, rows, rows, &mut copy);
-        amx::lay_out_left_columns(&copy, rows, rows, depth, dst);
-    }
+    assert!(src.column_stride == 1, "the left matrix lies in rows");
+    amx::lay_out_left(&src.data[from * src.row_stride..], src.row_stride, to - from, src.columns, dst);
     dst
 }
 
@@ -449,6 +440,7 @@ impl Target {
         buffer: &mut Vec<f32>,
     ) {
         let step = even(to - from, ROWS);
+        let offsets: [usize; DEPTH] = std::array::from_fn(|k| k * PANEL);
         let depth = slices.iter().map(Slice::room).sum::<usize>();
         let mut before = 0;
         for (i, slice) in slices.iter().enumerate() {
@@ -497,7 +489,7 @@ impl Target {
                         left: left.as_ptr(),
                         strides,
                         right: right.as_ptr(),
-                        offsets: &OFFSETS[..slice.depth],
+                        offsets: &offsets[..slice.depth],
                         dst,
                         dst_stride: self.row_stride,
                         start: start(panel),

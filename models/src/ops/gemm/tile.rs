@@ -4,6 +4,8 @@
 //! Each element of a tile is one chain of additions in the order of the rows, whatever the tile's size and place, so that a
 //! result depends on neither.
 
+use super::even;
+
 /// Columns of a panel of the right matrix.
 pub(in crate::ops) const PANEL: usize = 64;
 
@@ -15,17 +17,6 @@ pub(in crate::ops) const ROWS: usize = 12;
 
 /// Rows of the right matrix that a product takes at once: so many, of a panel, fit a first-level cache.
 pub(in crate::ops) const DEPTH: usize = 256;
-
-/// Where the rows of a copied panel begin.
-pub(in crate::ops) const OFFSETS: [usize; DEPTH] = {
-    let mut offsets = [0; DEPTH];
-    let mut k = 0;
-    while k < DEPTH {
-        offsets[k] = k * PANEL;
-        k += 1;
-    }
-    offsets
-};
 
 /// How far ahead of its use the right matrix is asked for: some rows of a panel, where they lie one after the other.
 const AHEAD: usize = 12 * PANEL;
@@ -196,6 +187,42 @@ pub(in crate::ops) enum Start {
     Row(*const f32),
     /// What the result holds.
     Result,
+}
+
+/// Computes `rows` rows of a panel of `width` columns, in tiles of [`even`](super::even) height.
+///
+/// `left` has a column for each offset, tile by tile: (columns, rows of the tile). Row k of the right matrix begins at
+/// `right[offsets[k]]`; `dst` has rows of [`PANEL`].
+///
+/// # Safety
+/// A panel from each offset on lies inside `right`.
+pub(in crate::ops) unsafe fn panel(
+    rows: usize,
+    width: usize,
+    left: &[f32],
+    right: &[f32],
+    offsets: &[usize],
+    dst: &mut [f32],
+    start: Start,
+) {
+    assert!(left.len() == rows * offsets.len() && dst.len() == rows * PANEL, "a panel does not fit");
+    let step = even(rows, ROWS);
+    for row in (0..rows).step_by(step) {
+        let count = step.min(rows - row);
+        let tile = Tile {
+            rows: count,
+            width,
+            left: left[row * offsets.len()..].as_ptr(),
+            strides: [1, count],
+            right: right.as_ptr(),
+            offsets,
+            dst: dst[row * PANEL..].as_mut_ptr(),
+            dst_stride: PANEL,
+            start,
+        };
+        // SAFETY: `left` and `dst` by the assertion, `right` by the contract.
+        unsafe { tile.run() };
+    }
 }
 
 impl Tile<'_> {

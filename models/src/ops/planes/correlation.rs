@@ -6,8 +6,7 @@ use rayon::prelude::*;
 
 use super::HELD;
 use super::source::{Grid, Tap};
-use crate::ops::gemm::panel::Left;
-use crate::ops::gemm::tile::{DEPTH, PANEL, Start, WIDTHS};
+use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, WIDTHS, panel};
 use crate::ops::gemm::{TASKS, even};
 
 /// Most panels of a task.
@@ -76,24 +75,26 @@ impl Correlation<'_> {
         // Where a panel ends at the latest, from the first channel of its group.
         let reach = offsets.iter().max().map_or(0, |offset| offset + PANEL);
         let target = Target { start: dst.as_mut_ptr().cast(), len: dst.len() };
-        let buffers = || (vec![0.0; panels_per_task * rows * PANEL], Vec::new());
-        (0..weights.groups * tasks).into_par_iter().for_each_init(buffers, |(held, laid_out), task| {
+        let buffer = || vec![0.0; panels_per_task * rows * PANEL];
+        (0..weights.groups * tasks).into_par_iter().for_each_init(buffer, |held, task| {
             let group = task / tasks;
             let from = task % tasks * panels_per_task;
             let places =
                 (from..(from + panels_per_task).min(images * panels)).map(|i| (i / panels, i % panels * PANEL));
+            let weights_of_group = &packed[group * rows * depth..][..rows * depth];
             if depth == 0 {
                 held.fill(0.0);
             }
             let slice = even(depth, DEPTH);
             for (first, offsets) in (0..).step_by(slice).zip(offsets.chunks(slice)) {
+                let left = &weights_of_group[first * rows..][..offsets.len() * rows];
                 let start = if first > 0 { Start::Result } else { Start::Zero };
                 for ((image, pixel), held) in places.clone().zip(held.chunks_exact_mut(rows * PANEL)) {
                     let width = PANEL.min((pixels - pixel).next_multiple_of(WIDTHS));
                     let channels = (image * weights.groups + group) * self.channels * channel;
                     let source = &source[channels + pixel..][..reach];
                     // SAFETY: the slice reaches as far as the farthest offset and a panel.
-                    unsafe { packed.product([group, first], width, source, offsets, held, start, laid_out) };
+                    unsafe { panel(rows, width, left, source, offsets, held, start) };
                 }
             }
             for ((image, pixel), held) in places.zip(held.chunks_exact(rows * PANEL)) {
@@ -113,10 +114,10 @@ impl Correlation<'_> {
     }
 
     /// The weights in the order in which tiles read them: per group, slice of the depth and tile, a column at a time.
-    fn pack(&self, weights: Weights<'_>) -> Left {
+    fn pack(&self, weights: Weights<'_>) -> Vec<f32> {
         let Self { channels, rows, taps, .. } = *self;
         let depth = channels * taps.len();
-        let (slice, step) = (even(depth, DEPTH), Left::tile_rows(rows, depth));
+        let (slice, step) = (even(depth, DEPTH), even(rows, ROWS));
         let mut packed = vec![0.0; weights.groups * rows * depth];
         let slices = packed.par_chunks_mut((rows * depth).max(1)).enumerate().flat_map(|(group, packed)| {
             packed.par_chunks_mut(rows * slice).enumerate().map(move |(i, packed)| (group, i * slice, packed))
@@ -134,7 +135,7 @@ impl Correlation<'_> {
                 }
             }
         });
-        Left::new(packed, rows, depth)
+        packed
     }
 
     /// The pixels of the panel at `from` that are of the result, not of the gaps between its lines.

@@ -8,8 +8,7 @@ use rayon::prelude::*;
 use super::source::Grid;
 use super::{HELD, Planes};
 use crate::ops::cpu::build_pieces;
-use crate::ops::gemm::panel::Left;
-use crate::ops::gemm::tile::{DEPTH, OFFSETS, PANEL, Start, WIDTHS};
+use crate::ops::gemm::tile::{DEPTH, PANEL, ROWS, Start, WIDTHS, panel};
 use crate::ops::gemm::{TASKS, even};
 
 impl Planes {
@@ -36,21 +35,19 @@ impl Planes {
             let first = sum % tap_tasks * taps_per_task;
             let taps = &taps[first..(first + taps_per_task).min(taps.len())];
             let width = PANEL.min((channels - block * PANEL).next_multiple_of(WIDTHS));
-            let mut laid_out = Vec::new();
+            let offsets: [usize; DEPTH] = std::array::from_fn(|k| k * PANEL);
             let mut held = vec![0.0; taps.len() * rows * PANEL];
             let own = &slices[part * slices_per_task..((part + 1) * slices_per_task).min(slices.len())];
             for (i, &(image, from)) in own.iter().enumerate() {
                 let group = image * self.groups + group;
                 let depth = slice.min(pixels - from);
                 let start = if i > 0 { Start::Result } else { Start::Zero };
+                let left = &left[(group * pixels + from) * rows..][..depth * rows];
                 for (tap, held) in taps.iter().zip(held.chunks_exact_mut(rows * PANEL)) {
                     let at = (group * blocks + block) * plane + from + grid.offset(tap);
                     let right = &right[at * PANEL..][..depth * PANEL];
                     // SAFETY: `right` has a panel for each offset.
-                    unsafe {
-                        let offsets = &OFFSETS[..depth];
-                        left.product([group, from], width, right, offsets, held, start, &mut laid_out);
-                    }
+                    unsafe { panel(rows, width, left, right, &offsets[..depth], held, start) };
                 }
             }
             (group, block, first, held)
@@ -70,10 +67,10 @@ impl Planes {
 
     /// The gradients (B, O, H' W') in the order in which tiles read them: per image, group, slice of the pixels and tile, a
     /// pixel at a time; zeros in the gaps between lines.
-    fn pack_gradients(&self, grads: &[f32], grid: &Grid, pixels: usize) -> Left {
+    fn pack_gradients(&self, grads: &[f32], grid: &Grid, pixels: usize) -> Vec<f32> {
         let (rows, size) = (self.outputs_per_group(), self.output[0] * self.output[1]);
-        let (slice, step) = (even(pixels, DEPTH), Left::tile_rows(rows, pixels));
-        let packed = build_pieces(self.batch * self.groups * rows * pixels, rows * pixels, |start, packed| {
+        let (slice, step) = (even(pixels, DEPTH), even(rows, ROWS));
+        build_pieces(self.batch * self.groups * rows * pixels, rows * pixels, |start, packed| {
             let grads = &grads[start / pixels * size..][..rows * size];
             for (tile, grads) in grads.chunks(step * size).enumerate() {
                 let width = grads.len() / size;
@@ -93,8 +90,7 @@ impl Planes {
                     }
                 }
             }
-        });
-        Left::new(packed, rows, pixels)
+        })
     }
 }
 

@@ -36,8 +36,9 @@ fn linear_matches_its_definition() {
     }
 }
 
+/// Up to the rounding of a matrix unit, and each row the same whichever rows pass with it.
 #[test]
-fn a_fixed_linear_map_gives_the_same_bits() {
+fn a_fixed_linear_map_gives_the_same() {
     // Small, deeper than a slice, wider than a panel, and nothing at all.
     for (rows, inputs, outputs) in [(3, 5, 7), (170, 768, 256), (41, 1300, 131), (0, 5, 7)] {
         let [xs, weight, bias] =
@@ -47,7 +48,15 @@ fn a_fixed_linear_map_gives_the_same_bits() {
             let (found, expected) = (fixed.forward(&xs), ops::linear(&xs, &weight, bias));
             let (found, expected) = (found.expect("shapes fit"), expected.expect("shapes fit"));
             assert_eq!(found.dims(), expected.dims());
-            assert_eq!(to_vec(&found), to_vec(&expected), "{rows} {inputs} {outputs}");
+            // The numbers are below 1, so that no sum of sizes is above their count.
+            let most = 3.0 / 65_536.0 * inputs as f32;
+            let apart = to_vec(&found).iter().zip(to_vec(&expected)).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(apart <= most, "{rows} {inputs} {outputs}: {apart}");
+            if rows > 1 {
+                let part = |xs: &Tensor| xs.narrow(1, 1, rows - 1).expect("there are rows");
+                let alone = fixed.forward(&part(&xs)).expect("shapes fit");
+                assert_eq!(to_vec(&alone), to_vec(&part(&found)), "{rows} {inputs} {outputs}");
+            }
         }
         let fixed = ops::FixedLinear::new(&weight, None).expect("shapes fit").expect("a CPU has kernels");
         assert!(fixed.forward(&weight.t().expect("a matrix").contiguous().expect("a copy")).is_err());
