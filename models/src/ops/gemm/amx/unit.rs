@@ -12,6 +12,8 @@ pub(super) fn available() -> bool {
     *AVAILABLE.get_or_init(|| has_unit() && permitted())
 }
 
+// Asking for the processor's features is safe, and said so from some version of Rust on.
+#[allow(unused_unsafe)]
 fn has_unit() -> bool {
     #[target_feature(enable = "xsave")]
     fn saved_states() -> u64 {
@@ -23,12 +25,15 @@ fn has_unit() -> bool {
     const UNIT: u32 = 1 << 22 | 1 << 24;
     /// Configuration and data of tiles.
     const STATES: u64 = 3 << 17;
-    if __get_cpuid_max(0).0 < 7 || __cpuid_count(1, 0).ecx & OSXSAVE == 0 {
+    // SAFETY: every x86-64 processor has the instruction.
+    let leaf = |leaf: u32| unsafe { __cpuid_count(leaf, 0) };
+    // SAFETY: as above.
+    if unsafe { __get_cpuid_max(0) }.0 < 7 || leaf(1).ecx & OSXSAVE == 0 {
         return false;
     }
     // SAFETY: OSXSAVE says that the instruction is there.
     let saved = unsafe { saved_states() };
-    __cpuid_count(7, 0).edx & UNIT == UNIT && saved & STATES == STATES && std::is_x86_feature_detected!("avx512bw")
+    leaf(7).edx & UNIT == UNIT && saved & STATES == STATES && std::is_x86_feature_detected!("avx512bw")
 }
 
 /// Asks Linux for the state of the tiles, which it gives to processes that ask (Documentation/arch/x86/xstate.rst).
