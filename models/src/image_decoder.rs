@@ -8,6 +8,7 @@ mod finish;
 mod plan;
 mod prepared;
 mod sharpen;
+pub mod sharpness;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;

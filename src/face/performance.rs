@@ -212,16 +212,18 @@ impl Performer {
 
     /// The picture at a moment of the performance.
     pub(crate) fn perform(&self, picture: &Picture, seconds: f64) -> Picture {
-        let mut picture = picture.clone();
-        if let (Some(place), Some(blink)) = (self.performance.blinking(seconds), &self.performance.blink) {
-            set_blink(&mut picture, blink, place);
+        let mut moved = picture.clone();
+        let blinking = self.performance.blinking(seconds).zip(self.performance.blink.as_ref());
+        if let Some((place, blink)) = blinking {
+            set_blink(&mut moved, blink, place);
         }
+        let blinked = blinking.map(|_| moved.rgb.clone());
+        let source = blinked.as_ref().unwrap_or(&picture.rgb);
         let pose = self.performance.pose(seconds);
         let sunk = self.performance.sunk(seconds) * self.scale;
-        let source = picture.rgb.clone();
-        let lines = picture.rgb.par_chunks_mut(3 * self.size[0]).enumerate();
-        lines.for_each(|(row, line)| move_line(self, &source, pose, sunk, row, line));
-        picture
+        let lines = moved.rgb.par_chunks_mut(3 * self.size[0]).enumerate();
+        lines.for_each(|(row, line)| move_line(self, source, pose, sunk, row, line));
+        moved
     }
 
     /// The picture between its pixels, by Keys' cubic: what the bytes of four pixels give to it, [`TAPS`] of them. Beyond

@@ -1,16 +1,10 @@
 //! Sharpness: how much fine detail the mouth of a generated clip has, against the real one.
 //!
-//! The measure of a video frame is the variance of its Laplacian (Pech-Pacheco et al. 2000, "Diatom autofocusing in
-//! brightfield microscopy"), of luma by the kernel 0 1 0, 1 -4 1, 0 1 0, in the middle of the crop, where the mouth is.
-//! Nets trained on means alone blur what they are unsure of: PSNR rewards that, this does not.
+//! The measure of a video frame is the one by which images are sharpened ([`paravox_models::image_decoder::sharpness`]). Nets trained on means alone blur what they are unsure of: PSNR rewards that, this does not.
+
+use paravox_models::image_decoder::sharpness::{covariance, laplacian};
 
 use super::{ClipPair, Metric};
-
-/// Where the mouth is, as parts of the width and of the height: columns 44 to 115 and rows 17 to 56 of a crop of 160 x 80.
-const COLUMNS: [f64; 2] = [0.275, 0.725];
-const ROWS: [f64; 2] = [0.2125, 0.7125];
-/// Luma of red, green and blue (ITU-R BT.601).
-const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 
 /// Variance of the Laplacian of generated clips over that of real ones.
 #[derive(Debug, Clone, Default)]
@@ -21,26 +15,9 @@ pub struct Sharpness {
 
 /// Variance of the Laplacian of an RGB picture, (height, width, 3) bytes, where the mouth of a crop is.
 pub fn sharpness(picture: &[u8], (width, height): (usize, usize)) -> f64 {
-    let luma = |x: usize, y: usize| -> f64 {
-        let rgb = &picture[3 * (y * width + x)..][..3];
-        LUMA.iter().zip(rgb).map(|(weight, byte)| weight * f64::from(*byte)).sum()
-    };
-    // The outermost pixels have no neighbours on all sides.
-    let within = |parts: [f64; 2], size: usize| {
-        let [start, end] = parts.map(|part| (part * size as f64).round() as usize);
-        start.max(1)..end.min(size.saturating_sub(1))
-    };
-    let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
-    for y in within(ROWS, height) {
-        for x in within(COLUMNS, width) {
-            let value = luma(x - 1, y) + luma(x + 1, y) + luma(x, y - 1) + luma(x, y + 1) - 4.0 * luma(x, y);
-            sum += value;
-            squares += value * value;
-            count += 1.0;
-        }
-    }
-    let count = f64::max(count, 1.0);
-    squares / count - (sum / count).powi(2)
+    let rgb = |x: usize, y: usize| [0, 1, 2].map(|c| f64::from(picture[3 * (y * width + x) + c]));
+    let values = laplacian([width, height], rgb);
+    covariance(&values, &values)
 }
 
 impl Metric<ClipPair<'_>> for Sharpness {

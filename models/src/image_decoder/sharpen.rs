@@ -6,6 +6,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::sharpness::{covariance, laplacian};
 use crate::ops;
 
 /// Weights of the blur on either axis, over 16: binomial, a standard deviation of one pixel.
@@ -26,14 +27,7 @@ pub(super) fn sharpen(images: &Tensor, amount: f64) -> Result<Tensor> {
     (images + ((images - blurred)? * amount)?)?.clamp(0f32, 1f32)
 }
 
-/// Where the mouth is in an image of 160 x 80, as parts of the width and of the height.
-const COLUMNS: [f64; 2] = [0.275, 0.725];
-const ROWS: [f64; 2] = [0.2125, 0.7125];
-/// Luma of red, green and blue (ITU-R BT.601).
-const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
-
-/// What an image must be sharpened by, at most [`MOST`], to be as sharp as a share of another: sharpness is the variance of
-/// the Laplacian of luma where the mouth is (Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy").
+/// What an image must be sharpened by, at most [`MOST`], to be as sharp as a share of another.
 ///
 /// # Shapes
 /// - `image`, `other`: (3, H, W)
@@ -42,13 +36,8 @@ pub(super) fn amount(image: &Tensor, other: &Tensor, share: f64) -> Result<f64> 
     let image = image.unsqueeze(0)?;
     let detail = (&image - blur(&blur(&image, 3)?, 2)?)?;
     // Sharpened by a, the Laplacian is l + a d.
-    let (l, d) = (laplacian(&image.squeeze(0)?)?, laplacian(&detail.squeeze(0)?)?);
-    let wanted = laplacian(other)?;
-    let covariance = |a: &[f64], b: &[f64]| {
-        let mean = |xs: &[f64]| xs.iter().sum::<f64>() / xs.len().max(1) as f64;
-        let products = a.iter().zip(b).map(|(a, b)| a * b).collect::<Vec<_>>();
-        mean(&products) - mean(a) * mean(b)
-    };
+    let (l, d) = (laplacian_of(&image.squeeze(0)?)?, laplacian_of(&detail.squeeze(0)?)?);
+    let wanted = laplacian_of(other)?;
     let (plain, both, full) = (covariance(&l, &l), covariance(&l, &d), covariance(&d, &d));
     let missing = share * covariance(&wanted, &wanted) - plain;
     if missing <= 0. || full <= 0. {
@@ -57,18 +46,11 @@ pub(super) fn amount(image: &Tensor, other: &Tensor, share: f64) -> Result<f64> 
     Ok((((both * both + full * missing).sqrt() - both) / full).min(MOST))
 }
 
-/// The Laplacian of luma where the mouth is, by the kernel 0 1 0, 1 -4 1, 0 1 0.
-fn laplacian(image: &Tensor) -> Result<Vec<f64>> {
+/// [`laplacian`] of planes.
+fn laplacian_of(image: &Tensor) -> Result<Vec<f64>> {
     let (_, height, width) = image.dims3()?;
     let planes = image.to_vec3::<f32>()?;
-    let luma = |y: usize, x: usize| LUMA.iter().zip(&planes).map(|(w, plane)| w * f64::from(plane[y][x])).sum::<f64>();
-    let within = |parts: [f64; 2], size: usize| {
-        let [start, end] = parts.map(|part| (part * size as f64).round() as usize);
-        start.max(1)..end.min(size - 1)
-    };
-    let places = within(ROWS, height).flat_map(|y| within(COLUMNS, width).map(move |x| (y, x)));
-    let value = |(y, x)| luma(y, x - 1) + luma(y, x + 1) + luma(y - 1, x) + luma(y + 1, x) - 4. * luma(y, x);
-    Ok(places.map(value).collect())
+    Ok(laplacian([width, height], |x, y| [0, 1, 2].map(|c| f64::from(planes[c][y][x]))))
 }
 
 /// Blurred along one axis.
@@ -177,7 +159,7 @@ mod tests {
         let once = blur(&blur(&other.unsqueeze(0).unwrap(), 3).unwrap(), 2).unwrap();
         let image = (once * 0.6).unwrap().squeeze(0).unwrap();
         let variance = |image: &Tensor| {
-            let values = laplacian(image).unwrap();
+            let values = laplacian_of(image).unwrap();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64
         };

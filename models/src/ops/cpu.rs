@@ -1,8 +1,8 @@
 //! What the CPU kernels share: views of tensors as slices, fixed tiles over threads, loops compiled for wide vectors.
 //!
 //! The release build targets baseline x86-64, whose vectors hold 4 floats. [`crate::simd`] compiles a loop again for AVX2
-//! and for AVX-512 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial sums, so
-//! all versions round alike.
+//! and for AVX-512 and picks at run time. Products and sums are never fused and reductions use [`LANES`] explicit partial
+//! sums, so all versions round alike.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;

@@ -218,8 +218,7 @@ fn copy_panels(right: &[Mat<'_>], slices: &[Slice], columns: usize, parallel: bo
                 if slice.unit {
                     floats.resize(slice.depth * PANEL, 0.0);
                     pack(src, from, count, PANEL, &mut floats);
-                    let offsets = (0..slice.depth).map(|k| k * PANEL).collect::<Vec<_>>();
-                    amx::lay_out_right(&floats, &offsets, PANEL, amx::words_mut(part));
+                    amx::lay_out_right(&floats, amx::words_mut(part));
                 } else {
                     pack(src, from, count, PANEL, part);
                 }
