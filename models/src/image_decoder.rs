@@ -4,11 +4,15 @@
 //! is the sum of the convolutions of its parts, and the identity's part is the same for all images of a sentence: it is
 //! computed once for each identity, in training too, and never for each image.
 
+mod bytes;
 mod finish;
+mod on_unit;
 mod plan;
 mod prepared;
 mod sharpen;
 pub mod sharpness;
+
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
@@ -18,8 +22,10 @@ use crate::identity_encoder::{Identity, IdentityConfig};
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Linear, LinearConfig};
 use crate::mode::Mode;
 use crate::ops;
+use on_unit::OnUnit;
 use plan::Plan;
 
+pub use bytes::to_bytes;
 pub use prepared::PreparedIdentity;
 
 /// What an [`ImageDecoder`] is made of.
@@ -98,6 +104,8 @@ pub struct ImageDecoder {
     /// Whether the last stage reads the identity image.
     pixels: bool,
     sharpness: f64,
+    /// The same for a matrix unit; `None` where that cannot be. Clones share it.
+    on_unit: Arc<OnceLock<Option<Arc<OnUnit>>>>,
 }
 
 impl ImageDecoder {
@@ -133,6 +141,7 @@ impl ImageDecoder {
             output: plan.output,
             pixels: plan.pixels,
             sharpness: cfg.sharpness,
+            on_unit: Arc::default(),
         })
     }
 

@@ -65,6 +65,13 @@ impl Params {
         VarBuilder::from_backend(Box::new(self.store.clone()), DType::F32, self.device.clone())
     }
 
+    /// A builder of the same nets that does not let them learn: of what the variables hold now. Their layers are laid out for
+    /// their products at first use.
+    pub fn fixed(&self) -> VarBuilder<'static> {
+        let tensors = self.vars().into_iter().map(|(name, var)| (name, var.as_detached_tensor()));
+        VarBuilder::from_tensors(tensors.collect(), DType::F32, &self.device)
+    }
+
     /// All variables sorted by name, running statistics included.
     pub fn vars(&self) -> Vec<(String, Var)> {
         self.store.lock().iter().map(|(name, var)| (name.clone(), var.clone())).collect()

@@ -42,8 +42,9 @@ impl LandmarkReader {
             return Err(TrainError::checkpoint(path, reason));
         }
         let params = Params::new(0, &Device::Cpu);
-        let net = LandmarkNet::new(&config, params.builder())?;
+        LandmarkNet::new(&config, params.builder())?;
         start.assign(&params.vars())?;
+        let net = LandmarkNet::new(&config, params.fixed())?;
         Ok(Self { net })
     }
 

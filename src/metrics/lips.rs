@@ -21,7 +21,7 @@ use crate::reader::Reader;
 use crate::timeline::{HOP_LENGTH, Place, Timeline};
 use crate::train::checkpoint::read_config;
 use crate::train::lips_corpus::{
-    choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, tensor_to_crops, visemes,
+    choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, visemes,
 };
 use crate::train::start::Start;
 use crate::train::symbols::{GridBatch, SymbolBatch, predicted_lengths};
@@ -44,9 +44,10 @@ impl LipsNets {
         let start = Start::read(lips, "lips")?;
         let config: LipsConfig = start.config()?;
         let params = Params::new(0, device);
-        let model = LipsModel::new(&config, params.builder())?;
+        LipsModel::new(&config, params.builder())?;
         let without_encoder = config.encoder.is_none();
         start.retain(|name| !(without_encoder && name.starts_with("encoder."))).assign(&params.vars())?;
+        let model = LipsModel::new(&config, params.fixed())?;
         let encoder = match &model.encoder {
             Some(encoder) => encoder.clone(),
             None => load_encoder(voice.unwrap_or(lips), device)?,
@@ -99,7 +100,7 @@ impl LipsNets {
         let motion = motion_at(&motion, &rows, &shares)?;
         // The identity is the first video frame.
         let prepared = self.model.image.prepare(&identity, Some(&motion.narrow(0, 0, 1)?))?;
-        Ok(tensor_to_crops(&self.model.image.decode(&motion, &prepared)?)?)
+        Ok(self.model.image.draw(&motion, &prepared)?)
     }
 
     /// The motion of a clip on its grid, (1, T, D), and where in the clip its vectors lie.
@@ -147,9 +148,10 @@ pub(crate) fn encoder_config(from: &Path, start: &Start) -> Result<TextEncoderCo
 pub(crate) fn load_encoder(from: &Path, device: &Device) -> Result<TextEncoder> {
     let start = Start::read(from, "voice")?;
     let params = Params::new(0, device);
-    let encoder = TextEncoder::new(&encoder_config(from, &start)?, params.builder().pp("encoder"))?;
+    let config = encoder_config(from, &start)?;
+    TextEncoder::new(&config, params.builder().pp("encoder"))?;
     start.retain(|name| name.starts_with("encoder.")).assign(&params.vars())?;
-    Ok(encoder)
+    Ok(TextEncoder::new(&config, params.fixed().pp("encoder"))?)
 }
 
 /// Options of [`eval_lips`].

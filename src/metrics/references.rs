@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use candle_core::Device;
+use paravox_models::image_decoder::to_bytes;
 use paravox_models::params::Params;
 use paravox_models::references::{Film, FilmLength, ReferenceConfig, ReferenceModel};
 
@@ -10,7 +11,7 @@ use crate::device::Backend;
 use crate::text::Symbol;
 use crate::train::Result;
 use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
-use crate::train::lips_corpus::{crops_to_tensor, tensor_to_crops};
+use crate::train::lips_corpus::crops_to_tensor;
 use crate::train::symbols::SymbolBatch;
 
 /// A film that does not end by itself ends after so many video frames, and so many for each symbol: more than twice what
@@ -36,8 +37,9 @@ impl ReferenceNets {
     pub(crate) fn load_on(folder: &Path, device: &Device) -> Result<Self> {
         let config: ReferenceConfig = read_config(&folder.join(CONFIG))?;
         let params = Params::new(0, device);
-        let model = ReferenceModel::new(&config, params.builder())?;
+        ReferenceModel::new(&config, params.builder())?;
         assign(&params.vars(), &load_model(folder)?, folder)?;
+        let model = ReferenceModel::new(&config, params.fixed())?;
         Ok(Self { config, model, device: device.clone() })
     }
 
@@ -47,7 +49,7 @@ impl ReferenceNets {
     /// # Errors
     /// [`crate::train::TrainError`] where the nets cannot read the symbols.
     pub fn generate(&self, symbols: &[Symbol], identity: &[u8], length: Option<usize>) -> Result<Vec<u8>> {
-        Ok(tensor_to_crops(&self.film(symbols, identity, length)?.images)?)
+        Ok(to_bytes(&self.film(symbols, identity, length)?.images)?)
     }
 
     /// The same as tensors, with where the system looked.

@@ -78,9 +78,9 @@ pub(crate) fn load_voice(from: &Path, device: &Device) -> Result<(VoiceModel, Vo
     let start = Start::read(from, "voice")?;
     let config: VoiceConfig = start.config()?;
     let params = Params::new(0, device);
-    let model = VoiceModel::new(&config, params.builder())?;
+    VoiceModel::new(&config, params.builder())?;
     start.assign(&params.vars())?;
-    Ok((model, config))
+    Ok((VoiceModel::new(&config, params.fixed())?, config))
 }
 
 /// Figures of one sentence.

@@ -64,8 +64,9 @@ impl Reader {
         let config: LipReaderConfig = read_config(&path)?;
         check(&config).map_err(|why| TrainError::checkpoint(&path, why))?;
         let params = Params::new(0, &Device::Cpu);
-        let net = LipReader::new(&config, params.builder())?;
+        LipReader::new(&config, params.builder())?;
         assign(&params.vars(), &load_model(folder)?, folder)?;
+        let net = LipReader::new(&config, params.fixed())?;
         Ok(Self { net, config, device: Device::Cpu })
     }
 

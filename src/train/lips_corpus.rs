@@ -67,21 +67,6 @@ pub(crate) fn crops_to_tensor(crops: &[&[u8]], device: &Device) -> candle_core::
     Tensor::from_vec(values, (crops.len(), 3, CROP_HEIGHT, CROP_WIDTH), device)
 }
 
-/// Inverse of [`crops_to_tensor`], rounded: crop after crop.
-pub(crate) fn tensor_to_crops(images: &Tensor) -> candle_core::Result<Vec<u8>> {
-    let values: Vec<f32> = images.flatten_all()?.to_vec1()?;
-    let plane = CROP_WIDTH * CROP_HEIGHT;
-    let mut bytes = vec![0; values.len()];
-    for (image, out) in values.chunks_exact(CROP_BYTES).zip(bytes.chunks_exact_mut(CROP_BYTES)) {
-        for (i, pixel) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            for (c, byte) in pixel.iter_mut().enumerate() {
-                *byte = (image[c * plane + i].clamp(0.0, 1.0) * 255.0).round() as u8;
-            }
-        }
-    }
-    Ok(bytes)
-}
-
 /// Refuses a speaker who has no clip in the dataset, which `folder` holds.
 pub(crate) fn check_speakers<'a>(
     dataset: &LipsDataset,
@@ -330,6 +315,6 @@ mod tests {
         let crop: Vec<u8> = (0..CROP_BYTES).map(|i| (i % 251) as u8).collect();
         let images = crops_to_tensor(&[&crop, &crop], &Device::Cpu).unwrap();
         assert_eq!(images.dims(), [2, 3, CROP_HEIGHT, CROP_WIDTH]);
-        assert_eq!(tensor_to_crops(&images).unwrap(), [crop.clone(), crop].concat());
+        assert_eq!(paravox_models::image_decoder::to_bytes(&images).unwrap(), [crop.clone(), crop].concat());
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use paravox_models::config::preset;
+use paravox_models::image_decoder::to_bytes;
 use paravox_models::layers::{Linear, LinearConfig};
 use paravox_models::losses;
 use paravox_models::mode::{DropoutRng, Mode};
@@ -21,7 +22,7 @@ use paravox_models::references::{ReferenceConfig, ReferenceModel, SystemConfig};
 use super::checkpoint::AID;
 use super::error::Result;
 use super::lips::{SSIM_WEIGHT, Shape, emphasis, picture_losses};
-use super::lips_corpus::{Clips, SHAPE_VALUES, choose, spread, tensor_to_crops};
+use super::lips_corpus::{Clips, SHAPE_VALUES, choose, spread};
 use super::lips_reference_corpus::ReferenceBatch;
 use super::options::TrainOptions;
 use super::picture;
@@ -161,7 +162,7 @@ impl Trainer for ReferenceTrainer {
             focus.add(f64::from(film.attention.max(1)?.mean_all()?.to_scalar::<f32>()?));
             let weights = (film.attention.flatten_all()? + 1e-6)?.log()?.to_vec1::<f32>()?;
             picture::write_mels(&folder.join(format!("attention-{i}.png")), symbols.len(), &[&weights])?;
-            Ok(Generated { crops: tensor_to_crops(&film.images)?, clock: None })
+            Ok(Generated { crops: to_bytes(&film.images)?, clock: None })
         })?;
         let figures = report.figures.iter().map(|figure| (figure.name, figure.value));
         Ok(figures.chain([("attention_focus", focus.value().unwrap_or(f64::NAN))]).collect())

@@ -15,7 +15,7 @@ use super::nets::{VoiceNets, encode};
 use super::package::Package;
 use super::weights_file::{ENCODER_KEY, WeightsFile};
 use crate::error::Result;
-use crate::face::{CROP_HEIGHT, CROP_WIDTH};
+use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
 use crate::text::{Phoneme, SentenceKind, Symbol, viseme};
 use crate::timeline::{Place, SAMPLE_RATE, Timeline};
 
@@ -121,10 +121,8 @@ impl LipsNets {
     pub(crate) fn draw(&self, motion: &[Vec<f32>], face: &LipsIdentity) -> Result<Vec<Vec<u8>>> {
         let Some(width) = motion.first().map(Vec::len) else { return Ok(Vec::new()) };
         let motion = Tensor::from_vec(motion.concat(), (motion.len(), width), &self.device)?;
-        let images = self.model.image.decode(&motion, &face.prepared)?;
-        let values: Vec<f32> = images.flatten_all()?.to_vec1()?;
-        let pixels = CROP_HEIGHT * CROP_WIDTH;
-        Ok(values.chunks_exact(3 * pixels).map(|image| interleave(image, pixels)).collect())
+        let crops = self.model.image.draw(&motion, &face.prepared)?;
+        Ok(crops.chunks_exact(CROP_BYTES).map(<[u8]>::to_vec).collect())
     }
 }
 
@@ -133,18 +131,6 @@ impl LipsIdentity {
     pub(crate) fn rest(&self) -> Vec<f32> {
         self.rest.clone()
     }
-}
-
-/// (3, pixels) in 0..1 to (pixels, 3) bytes.
-fn interleave(image: &[f32], pixels: usize) -> Vec<u8> {
-    let byte = |value: f32| (value * 255.0 + 0.5) as u8;
-    let (red, rest) = image.split_at(pixels);
-    let (green, blue) = rest.split_at(pixels);
-    let mut rgb = Vec::with_capacity(3 * pixels);
-    for ((&red, &green), &blue) in red.iter().zip(green).zip(blue) {
-        rgb.extend([byte(red), byte(green), byte(blue)]);
-    }
-    rgb
 }
 
 #[cfg(test)]
@@ -190,10 +176,5 @@ mod tests {
         let from_rest = |vector: &[f32]| vector.iter().zip(&face.rest).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(from_rest(&end) < 0.05 && from_rest(&motion.at(1.0)?) > 0.3);
         Ok(())
-    }
-
-    #[test]
-    fn planes_become_pixels() {
-        assert_eq!(interleave(&[0.0, 1.0, 0.5, 0.5, 1.0, 0.0], 2), [0, 128, 255, 255, 128, 0]);
     }
 }

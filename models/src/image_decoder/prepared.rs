@@ -1,27 +1,43 @@
 //! The image decoder made ready for one person: BatchNorm folded into the convolutions, and everything that does not
 //! depend on motion computed beforehand.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 
+use super::bytes::{interleave, to_bytes};
 use super::finish::Finish;
+use super::on_unit::{OnUnit, PersonOnUnit};
 use super::sharpen::{amount, sharpen};
 use super::{ImageDecoder, StageConv};
-use crate::identity_encoder::{IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
+use crate::identity_encoder::{COLOURS, IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
 use crate::ops::{self, Conv2dOptions, ConvTranspose2dOptions};
 
 /// How many images pass through the stages together: their maps fit a CPU's cache.
 const IMAGES_AT_ONCE: usize = 16;
 
+/// Numbers of an image.
+const IMAGE: usize = COLOURS * IMAGE_HEIGHT * IMAGE_WIDTH;
+
 /// One person, ready for [`ImageDecoder::decode`].
 #[derive(Debug, Clone)]
 pub struct PreparedIdentity {
-    /// (first map, motion width)
-    input_weight: Tensor,
-    /// (first map)
-    input_bias: Tensor,
-    stages: Vec<PreparedStage>,
+    path: Path,
     /// How much images are sharpened.
     sharpen: f64,
+}
+
+/// From motion to images.
+#[derive(Debug, Clone)]
+enum Path {
+    OnUnit(Arc<OnUnit>, PersonOnUnit),
+    Stages {
+        /// (first map, motion width)
+        input_weight: Tensor,
+        /// (first map)
+        input_bias: Tensor,
+        stages: Vec<PreparedStage>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -54,14 +70,27 @@ impl ImageDecoder {
             candle_core::bail!("prepare takes one identity, not {}", identity.vector.dim(0)?);
         }
         let weight = self.input.weight.detach();
-        let motion_width = weight.dim(1)? - self.identity_width;
         let bias = self.input.bias.as_ref().map(Tensor::detach);
         let for_identity = weight.narrow(1, 0, self.identity_width)?;
         let input_bias = ops::linear(&identity.vector.detach(), &for_identity, bias.as_ref())?.squeeze(0)?;
-        let input_weight = weight.narrow(1, self.identity_width, motion_width)?.contiguous()?;
-        let stages = (0..self.stages.len()).map(|i| self.prepare_stage(i, identity));
-        let stages = stages.collect::<Result<_>>()?;
-        let mut prepared = PreparedIdentity { input_weight, input_bias, stages, sharpen: 0. };
+        let constants = (0..self.stages.len()).map(|i| self.constant(i, identity)).collect::<Result<Vec<_>>>()?;
+        let path = match self.on_unit()? {
+            Some(unit) => Path::OnUnit(unit.clone(), unit.person(&input_bias, &constants)?),
+            None => {
+                let stages = constants.into_iter().enumerate().map(|(i, constant)| {
+                    let stage = &self.stages[i];
+                    let kind = match &stage.conv {
+                        StageConv::Same(conv) => Kind::Same(conv.options.clone()),
+                        StageConv::Doubling(conv) => Kind::Doubling(conv.options.clone()),
+                    };
+                    let finish = Finish { relu: stage.norm.is_some(), shuffle: stage.shuffle };
+                    Ok(PreparedStage { weight: self.folded_weight(i)?, kind, constant, finish })
+                });
+                let stages = stages.collect::<Result<_>>()?;
+                Path::Stages { input_weight: self.motion_weight()?, input_bias, stages }
+            }
+        };
+        let mut prepared = PreparedIdentity { path, sharpen: 0. };
         if let Some(shown) = shown.filter(|_| self.sharpness > 0.) {
             let image = self.decode(shown, &prepared)?.squeeze(0)?;
             prepared.sharpen = amount(&image, &identity.image.squeeze(0)?, self.sharpness)?;
@@ -69,10 +98,17 @@ impl ImageDecoder {
         Ok(prepared)
     }
 
-    fn prepare_stage(&self, i: usize, identity: &Identity) -> Result<PreparedStage> {
+    /// What of the input is motion's: (first map, motion width).
+    fn motion_weight(&self) -> Result<Tensor> {
+        let motion_width = self.input.weight.dim(1)? - self.identity_width;
+        self.input.weight.detach().narrow(1, self.identity_width, motion_width)?.contiguous()
+    }
+
+    /// What stage `i` adds: bias, the identity's share and BatchNorm's shift, (1, C, H, W).
+    fn constant(&self, i: usize, identity: &Identity) -> Result<Tensor> {
         let stage = &self.stages[i];
         let map = self.identity_input(i, identity)?.map(|map| map.detach());
-        let mut constant = match stage.conv.of_identity(map.as_ref(), stage.inputs)? {
+        let constant = match stage.conv.of_identity(map.as_ref(), stage.inputs)? {
             Some(constant) => constant.detach(),
             // Only the plain convolutions of the published stack read nothing of the identity: they are of full size.
             None => {
@@ -80,25 +116,48 @@ impl ImageDecoder {
                 bias.broadcast_as((1, bias.dim(1)?, IMAGE_HEIGHT, IMAGE_WIDTH))?
             }
         };
-        let inputs = stage.inputs;
-        let (mut weight, kind) = match &stage.conv {
-            StageConv::Same(conv) => (conv.weight.narrow(1, 0, inputs)?, Kind::Same(conv.options.clone())),
-            StageConv::Doubling(conv) => (conv.weight.narrow(0, 0, inputs)?, Kind::Doubling(conv.options.clone())),
+        let Some(norm) = &stage.norm else { return constant.contiguous() };
+        let (scale, shift) = norm.folded()?;
+        let per_channel = |xs: &Tensor| xs.reshape((1, (), 1, 1));
+        constant.broadcast_mul(&per_channel(&scale)?)?.broadcast_add(&per_channel(&shift)?)?.contiguous()
+    }
+
+    /// The weight of stage `i` for its input, times BatchNorm's scale.
+    fn folded_weight(&self, i: usize) -> Result<Tensor> {
+        let stage = &self.stages[i];
+        // The output channels are the first axis of a convolution's weight and the second of a transposed one's.
+        let (weight, outputs) = match &stage.conv {
+            StageConv::Same(conv) => (conv.weight.narrow(1, 0, stage.inputs)?, 0),
+            StageConv::Doubling(conv) => (conv.weight.narrow(0, 0, stage.inputs)?, 1),
         };
-        weight = weight.detach();
-        if let Some(norm) = &stage.norm {
-            let (scale, shift) = norm.folded()?;
-            let per_channel = scale.reshape((1, (), 1, 1))?;
-            constant = constant.broadcast_mul(&per_channel)?.broadcast_add(&shift.reshape((1, (), 1, 1))?)?;
-            // The output channels are the first axis of a convolution's weight and the second of a transposed one's.
-            weight = match kind {
-                Kind::Same(_) => weight.broadcast_mul(&scale.reshape(((), 1, 1, 1))?)?,
-                Kind::Doubling(_) => weight.broadcast_mul(&per_channel)?,
-            };
+        let weight = weight.detach();
+        let Some(norm) = &stage.norm else { return weight.contiguous() };
+        let (scale, _) = norm.folded()?;
+        let mut dims = [1; 4];
+        dims[outputs] = scale.dim(0)?;
+        weight.broadcast_mul(&scale.reshape(&dims)?)?.contiguous()
+    }
+
+    /// The decoder on a matrix unit, laid out at first use; `None` without one, for stages that are no sub-pixel convolutions,
+    /// and while anything learns.
+    fn on_unit(&self) -> Result<Option<Arc<OnUnit>>> {
+        if let Some(known) = self.on_unit.get() {
+            return Ok(known.clone());
         }
-        let weight = weight.contiguous()?;
-        let finish = Finish { relu: stage.norm.is_some(), shuffle: stage.shuffle };
-        Ok(PreparedStage { weight, kind, constant: constant.contiguous()?, finish })
+        let sub_pixel = self.stages.iter().enumerate().all(|(i, stage)| {
+            let last = i + 1 == self.stages.len();
+            matches!(stage.conv, StageConv::Same(_)) && stage.shuffle && stage.norm.is_some() != last
+        });
+        let weights = self.stages.iter().map(|stage| match &stage.conv {
+            StageConv::Same(conv) => &conv.weight,
+            StageConv::Doubling(conv) => &conv.weight,
+        });
+        if !sub_pixel || weights.chain([&self.input.weight]).any(Tensor::track_op) {
+            return Ok(None);
+        }
+        let stages = (0..self.stages.len()).map(|i| self.folded_weight(i)).collect::<Result<Vec<_>>>()?;
+        let unit = OnUnit::new(&self.motion_weight()?, &stages, self.base)?.map(Arc::new);
+        Ok(self.on_unit.get_or_init(|| unit).clone())
     }
 
     /// Images of one person in inference: equal to [`ImageDecoder::forward`] up to rounding, and several times faster.
@@ -108,30 +167,61 @@ impl ImageDecoder {
     /// - output: (N, 3, 80, 160) in 0..1
     pub fn decode(&self, motion: &Tensor, identity: &PreparedIdentity) -> Result<Tensor> {
         let motion = motion.detach();
-        let images = motion.dim(0)?;
-        let starts = (0..images).step_by(IMAGES_AT_ONCE);
-        let parts = starts
-            .map(|start| self.decode_part(&motion.narrow(0, start, IMAGES_AT_ONCE.min(images - start))?, identity));
-        match parts.collect::<Result<Vec<_>>>()?.as_slice() {
-            [] => candle_core::bail!("there is no motion to decode"),
-            [one] => Ok(one.clone()),
-            parts => Tensor::cat(parts, 0),
+        if motion.dim(0)? == 0 {
+            candle_core::bail!("there is no motion to decode");
+        }
+        match &identity.path {
+            Path::OnUnit(unit, person) => {
+                let copy = |planes: &[f32], out: &mut [f32]| out.copy_from_slice(planes);
+                let values = unit.each(&motion, person, identity.sharpen, IMAGE, copy)?;
+                Tensor::from_vec(values, (motion.dim(0)?, COLOURS, IMAGE_HEIGHT, IMAGE_WIDTH), motion.device())
+            }
+            Path::Stages { input_weight, input_bias, stages } => {
+                let parts = parts(&motion)?.into_iter().map(|motion| {
+                    let images = self.through_stages(&motion, input_weight, input_bias, stages)?;
+                    sharpen(&images, identity.sharpen)
+                });
+                Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
+            }
         }
     }
 
-    fn decode_part(&self, motion: &Tensor, identity: &PreparedIdentity) -> Result<Tensor> {
+    /// The same as RGB bytes, a pixel's colours together, image after image.
+    pub fn draw(&self, motion: &Tensor, identity: &PreparedIdentity) -> Result<Vec<u8>> {
+        let motion = motion.detach();
+        let parts = parts(&motion)?.into_iter().map(|motion| match &identity.path {
+            Path::OnUnit(unit, person) => unit.each(&motion, person, identity.sharpen, IMAGE, interleave),
+            Path::Stages { .. } => to_bytes(&self.decode(&motion, identity)?),
+        });
+        Ok(parts.collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    fn through_stages(
+        &self,
+        motion: &Tensor,
+        input_weight: &Tensor,
+        input_bias: &Tensor,
+        stages: &[PreparedStage],
+    ) -> Result<Tensor> {
         let [channels, height, width] = self.base;
-        let xs = ops::relu(&ops::linear(motion, &identity.input_weight, Some(&identity.input_bias))?)?;
+        let xs = ops::relu(&ops::linear(motion, input_weight, Some(input_bias))?)?;
         let mut xs = xs.reshape((motion.dim(0)?, channels, height, width))?;
-        for stage in &identity.stages {
+        for stage in stages {
             xs = match &stage.kind {
                 Kind::Same(options) => ops::conv2d(&xs, &stage.weight, None, options)?,
                 Kind::Doubling(options) => ops::conv_transpose2d(&xs, &stage.weight, None, options)?,
             };
             xs = stage.finish.apply(&xs, &stage.constant)?;
         }
-        sharpen(&self.image(&xs)?, identity.sharpen)
+        self.image(&xs)
     }
+}
+
+/// Motion in parts of [`IMAGES_AT_ONCE`].
+fn parts(motion: &Tensor) -> Result<Vec<Tensor>> {
+    let images = motion.dim(0)?;
+    let part = |start: usize| motion.narrow(0, start, IMAGES_AT_ONCE.min(images - start));
+    (0..images).step_by(IMAGES_AT_ONCE).map(part).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::sharpness::{covariance, laplacian};
-use crate::ops;
+use crate::identity_encoder::IMAGE_WIDTH;
+use crate::{ops, simd};
 
 /// Weights of the blur on either axis, over 16: binomial, a standard deviation of one pixel.
 const BLUR: [f32; 5] = [1., 4., 6., 4., 1.];
@@ -63,35 +64,39 @@ fn blur(images: &Tensor, axis: usize) -> Result<Tensor> {
     Ok(sum)
 }
 
-struct Sharpen {
-    amount: f32,
+/// Sharpens a plane of images' width in place.
+pub(super) fn sharpen_plane(amount: f32, plane: &mut [f32]) {
+    sharpen_lines(amount, plane, IMAGE_WIDTH);
 }
 
-impl Sharpen {
-    /// `ys` is 0 before.
-    fn plane(&self, xs: &[f32], (height, width): (usize, usize), ys: &mut [f32]) {
+simd! {
+    /// Sharpens a plane of lines in place.
+    fn sharpen_lines(amount: f32, plane: &mut [f32], width: usize) {
         // The rows blurred from left to right, then from top to bottom.
-        let mut across = vec![0f32; xs.len()];
+        let mut across = vec![0f32; plane.len()];
         let mut padded = vec![0f32; width + 2 * REACH];
-        for (xs, out) in xs.chunks_exact(width).zip(across.chunks_exact_mut(width)) {
+        for (xs, out) in plane.chunks_exact(width).zip(across.chunks_exact_mut(width)) {
             padded[..REACH].fill(xs[0]);
             padded[REACH..][..width].copy_from_slice(xs);
             padded[REACH + width..].fill(xs[width - 1]);
-            for (tap, weight) in BLUR.iter().enumerate() {
-                out.iter_mut().zip(&padded[tap..]).for_each(|(out, x)| *out += weight / 16. * x);
+            for (x, out) in out.iter_mut().enumerate() {
+                *out = (0..BLUR.len()).map(|tap| BLUR[tap] / 16. * padded[x + tap]).sum();
             }
         }
-        for (y, (xs, out)) in xs.chunks_exact(width).zip(ys.chunks_exact_mut(width)).enumerate() {
-            for (tap, weight) in BLUR.iter().enumerate() {
-                let row = (y + tap).saturating_sub(REACH).min(height - 1);
-                let row = &across[row * width..][..width];
-                out.iter_mut().zip(row).for_each(|(blurred, x)| *blurred += weight / 16. * x);
-            }
-            for (x, out) in xs.iter().zip(out) {
-                *out = (x + self.amount * (x - *out)).clamp(0., 1.);
+        let height = plane.len() / width;
+        for (y, line) in plane.chunks_exact_mut(width).enumerate() {
+            let row = |tap: usize| &across[(y + tap).saturating_sub(REACH).min(height - 1) * width..][..width];
+            let rows: [&[f32]; BLUR.len()] = std::array::from_fn(row);
+            for (i, x) in line.iter_mut().enumerate() {
+                let blurred: f32 = (0..BLUR.len()).map(|tap| BLUR[tap] / 16. * rows[tap][i]).sum();
+                *x = (*x + amount * (*x - blurred)).clamp(0., 1.);
             }
         }
     }
+}
+
+struct Sharpen {
+    amount: f32,
 }
 
 impl CustomOp1 for Sharpen {
@@ -103,10 +108,9 @@ impl CustomOp1 for Sharpen {
         let (images, channels, height, width) = layout.shape().dims4()?;
         let plane = height * width;
         let xs = &storage.as_slice::<f32>()?[layout.start_offset()..][..images * channels * plane];
-        let mut ys = vec![0f32; xs.len()];
+        let mut ys = xs.to_vec();
         if plane > 0 {
-            let planes = ys.par_chunks_exact_mut(plane).zip(xs.par_chunks_exact(plane));
-            planes.for_each(|(ys, xs)| self.plane(xs, (height, width), ys));
+            ys.par_chunks_exact_mut(plane).for_each(|plane| sharpen_lines(self.amount, plane, width));
         }
         Ok((CpuStorage::F32(ys), layout.shape().clone()))
     }

@@ -1,9 +1,12 @@
 //! A convolution over time of "time first" sequences.
 
+use std::sync::{Arc, OnceLock};
+
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::Initialiser;
+use super::linear::Fixed;
 use crate::ops::{self, Conv1dOptions};
 
 /// Sizes of a [`Conv1d`] whose output is as long as its input.
@@ -44,6 +47,8 @@ pub struct Conv1d {
     weight: Tensor,
     bias: Tensor,
     options: Conv1dOptions,
+    /// Laid out for its products at its first use where nothing learns; clones share it.
+    fixed: Arc<OnceLock<ops::FixedConv1d>>,
 }
 
 impl Conv1d {
@@ -61,14 +66,14 @@ impl Conv1d {
         let weight = vb.get_with_hints(shape, "weight", cfg.initialiser.weight(fan_in, fan_out))?;
         let bias = vb.get_with_hints(cfg.outputs, "bias", cfg.initialiser.bias(fan_in))?;
         let options = Conv1dOptions { padding: cfg.kernel / 2, groups: cfg.groups, ..Default::default() };
-        Ok(Self { weight, bias, options })
+        Ok(Self { weight, bias, options, fixed: Arc::default() })
     }
 
     /// # Shapes
     /// - `xs`: (B, T, inputs)
     /// - output: (B, T, outputs)
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        ops::conv1d(xs, &self.weight, Some(&self.bias), &self.options)
+        self.padded(xs, self.options.padding)
     }
 
     /// The same without zeros beyond the ends, for inputs that bring what lies there.
@@ -77,6 +82,18 @@ impl Conv1d {
     /// - `xs`: (B, T + kernel - 1, inputs)
     /// - output: (B, T, outputs)
     pub fn forward_inside(&self, xs: &Tensor) -> Result<Tensor> {
-        ops::conv1d(xs, &self.weight, Some(&self.bias), &Conv1dOptions { padding: 0, ..self.options.clone() })
+        self.padded(xs, 0)
+    }
+
+    fn padded(&self, xs: &Tensor, padding: usize) -> Result<Tensor> {
+        if self.options.groups == 1 && Fixed::serves(xs, [Some(&self.weight), Some(&self.bias)]) {
+            if let Some(fixed) = self.fixed.get() {
+                return fixed.forward(xs, padding);
+            }
+            if let Some(fixed) = ops::FixedConv1d::new(&self.weight, &self.bias)? {
+                return self.fixed.get_or_init(|| fixed).forward(xs, padding);
+            }
+        }
+        ops::conv1d(xs, &self.weight, Some(&self.bias), &Conv1dOptions { padding, ..self.options.clone() })
     }
 }

@@ -3,13 +3,14 @@
 
 use std::borrow::Cow;
 
-use candle_core::Shape;
+use candle_core::{Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::Result;
 use super::affine::Kernel;
 use super::conv1d::Geometry;
-use super::cpu::{biased_rows, build, column_sums, transposed};
-use super::gemm::{Base, Mat, MatMut, products};
+use super::cpu::{View, biased_rows, build, column_sums, has_kernels, tensor, transposed};
+use super::gemm::{Base, Mat, MatMut, Packed, products};
 
 /// A convolution of (B, T, C) in any number of groups.
 pub(super) struct Dense(pub(super) Geometry);
@@ -46,6 +47,60 @@ fn cropped(xs: Vec<f32>, batch: usize, channels: usize, left: usize, right: usiz
     let chunks = dst.par_chunks_exact_mut(kept).zip(xs.par_chunks_exact(row));
     chunks.for_each(|(d, x)| d.copy_from_slice(&x[left * channels..][..kept]));
     dst
+}
+
+/// A convolution of (B, T, C) whose weight does not change any more, laid out for its products once. What it gives is the same
+/// as [`conv1d`](super::conv1d)'s, bit for bit without a matrix unit and up to rounding with one, and has no gradient.
+pub struct FixedConv1d {
+    weight: Packed,
+    bias: Vec<f32>,
+    inputs: usize,
+    kernel: usize,
+}
+
+impl FixedConv1d {
+    /// `None` on devices without kernels of this crate.
+    ///
+    /// # Shapes
+    /// weight (O, I, K), bias (O)
+    pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Option<Self>> {
+        if !has_kernels(weight) {
+            return Ok(None);
+        }
+        let (outputs, inputs, kernel) = weight.dims3()?;
+        if bias.dims() != [outputs] || inputs * kernel == 0 {
+            bail!("conv1d: bias {:?} does not fit weight {:?}", bias.shape(), weight.shape());
+        }
+        let taps_first = exchange_last(&View::new(&weight.contiguous()?)?, inputs, kernel);
+        let weight = Packed::new(Mat::rows(&taps_first, kernel * inputs).t());
+        Ok(Some(Self { weight, bias: bias.to_vec1()?, inputs, kernel }))
+    }
+
+    /// # Shapes
+    /// (B, T, I) -> (B, T + 2 padding - K + 1, O)
+    pub fn forward(&self, xs: &Tensor, padding: usize) -> Result<Tensor> {
+        let (batch, length, inputs) = xs.dims3()?;
+        let Some(steps) = (length + 2 * padding + 1).checked_sub(self.kernel).filter(|_| inputs == self.inputs) else {
+            bail!("conv1d: {:?} does not fit {} inputs and {} taps", xs.shape(), self.inputs, self.kernel);
+        };
+        let xs = xs.contiguous()?;
+        let xs = View::new(&xs)?;
+        let xs = padded(&xs, batch, inputs, padding, padding);
+        let row = (length + 2 * padding) * inputs;
+        let base = Base::Row(&self.bias);
+        let sequence = |xs| Mat::new(xs, [steps, self.kernel * inputs], [inputs, 1]);
+        let ys: Vec<f32> = match batch {
+            1 => self.weight.product(sequence(&xs), base),
+            _ => xs.chunks_exact(row.max(1)).flat_map(|xs| self.weight.product(sequence(xs), base)).collect(),
+        };
+        tensor(ys, (batch, steps, self.bias.len()))
+    }
+}
+
+impl std::fmt::Debug for FixedConv1d {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FixedConv1d({} x {} -> {})", self.inputs, self.kernel, self.bias.len())
+    }
 }
 
 impl Geometry {

@@ -32,6 +32,7 @@ mod memory;
 mod pixel_shuffle;
 mod planes;
 mod softmax;
+mod sub_pixel_chain;
 mod unfold;
 
 pub use activation::{gelu, leaky_relu, relu, sigmoid, silu, tanh};
@@ -39,6 +40,7 @@ pub use batch_norm::{batch_norm_eval, batch_norm_train};
 pub use conv_transpose1d::{ConvTranspose1dOptions, conv_transpose1d};
 pub use conv_transpose2d::{ConvTranspose2dOptions, conv_transpose2d};
 pub use conv1d::{Conv1dOptions, SequenceLayout, conv1d};
+pub use conv1d_dense::FixedConv1d;
 pub use conv2d::{Conv2dOptions, conv2d};
 pub use cpu::{compose_on_this_thread, has_kernels};
 pub use layer_norm::layer_norm;
@@ -46,6 +48,7 @@ pub use linear::{FixedLinear, linear};
 pub use memory::keep_freed_memory;
 pub use pixel_shuffle::pixel_shuffle;
 pub use softmax::softmax_last;
+pub use sub_pixel_chain::{SubPixelChain, SubPixelConstants};
 
 /// candle's result: every error of an operation says which shapes do not fit.
 pub type Result<T> = candle_core::Result<T>;

@@ -6,6 +6,8 @@
 //! Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations", 2019). An element
 //! a b of a sum is so within 3 2^-16 |a b| of the true product.
 //!
+//! Images, of which 8 bits are seen, do with the high parts alone.
+//!
 //! So it serves nets that have learnt. In training gradients are small differences of large sums, of which 16 bits leave
 //! little: they stay with the vectors.
 //!
@@ -19,10 +21,10 @@ use super::super::cpu::simd;
 use super::tile::{PANEL, Start};
 
 /// Rows of the left and columns of the right matrix in a tile.
-pub(super) const SIDE: usize = 16;
+pub(in crate::ops) const SIDE: usize = 16;
 
 /// Columns of the left and rows of the right matrix that the unit multiplies at once.
-const STEP: usize = 32;
+pub(in crate::ops) const STEP: usize = 32;
 
 /// Rows of the right matrix that a product takes at once: so many, of a panel, stay in a second-level cache.
 pub(super) const DEPTH: usize = 1024;
@@ -32,7 +34,7 @@ const TILE: usize = SIDE * STEP / 2;
 
 /// Whether a right matrix with so many rows and columns is worth laying out for the unit. Not a question of how many rows are
 /// multiplied with it, so that the parts of a sequence give what the whole gives.
-pub(super) fn worth(depth: usize, columns: usize) -> bool {
+pub(in crate::ops) fn worth(depth: usize, columns: usize) -> bool {
     depth >= STEP / 2 && columns >= SIDE / 2 && unit::available()
 }
 
@@ -42,7 +44,7 @@ pub(super) fn depth(depth: usize) -> usize {
 }
 
 /// Words that a left matrix of so many rows takes, or a right one of so many columns.
-pub(super) fn words(side: usize, of_depth: usize) -> usize {
+pub(in crate::ops) fn words(side: usize, of_depth: usize) -> usize {
     side.next_multiple_of(SIDE) * depth(of_depth)
 }
 
@@ -60,7 +62,7 @@ pub(super) fn words_mut(floats: &mut [f32]) -> &mut [u32] {
 
 /// High and low part of a number, each in the upper half of a word.
 #[inline(always)]
-fn parts(x: f32) -> (u32, u32) {
+pub(in crate::ops) fn parts(x: f32) -> (u32, u32) {
     /// Half of what is cut off.
     const HALF: u32 = 0x8000;
     const UPPER: u32 = 0xffff_0000;
@@ -72,7 +74,7 @@ fn parts(x: f32) -> (u32, u32) {
 simd! {
     /// Lays out a panel of a right matrix, rows of [`PANEL`]. Tiles of [`SIDE`] columns follow one another, in each the
     /// steps, in each the high and the low parts, in each the pairs of rows.
-    pub(super) fn lay_out_right(panel: &[f32], dst: &mut [u32]) {
+    pub(in crate::ops) fn lay_out_right(panel: &[f32], dst: &mut [u32]) {
         const NONE: [f32; PANEL] = [0.0; PANEL];
         let (rows, _) = panel.as_chunks::<PANEL>();
         let tile = 2 * TILE * rows.len().div_ceil(STEP);
@@ -120,29 +122,65 @@ simd! {
     }
 }
 
+/// A left matrix in numbers of the unit: row r of tile i begins at `i tile + r row`, its low parts, where it has any, `low`
+/// further on, and its steps, [`STEP`] numbers each, `steps` further on.
+#[derive(Clone, Copy)]
+pub(in crate::ops) struct Left<'a> {
+    pub(in crate::ops) numbers: &'a [u16],
+    pub(in crate::ops) row: usize,
+    pub(in crate::ops) tile: usize,
+    pub(in crate::ops) low: Option<usize>,
+    pub(in crate::ops) steps: &'a [usize],
+}
+
+impl<'a> Left<'a> {
+    /// What [`lay_out_left`] laid out.
+    pub(super) fn laid_out(words: &'a [u32], depth: usize) -> Self {
+        const STEPS: [usize; DEPTH / STEP] = {
+            let mut steps = [0; DEPTH / STEP];
+            let mut i = 0;
+            while i < steps.len() {
+                steps[i] = 4 * i * TILE;
+                i += 1;
+            }
+            steps
+        };
+        // SAFETY: two numbers are a word, and any bits are valid for either.
+        let numbers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), 2 * words.len()) };
+        let steps = &STEPS[..depth.div_ceil(STEP)];
+        Self { numbers, row: STEP, tile: 4 * steps.len() * TILE, low: Some(2 * TILE), steps }
+    }
+
+    /// Whether so many rows lie inside the numbers.
+    fn holds(&self, rows: usize) -> bool {
+        let last = (rows - 1) / SIDE * self.tile + (rows - 1) % SIDE * self.row;
+        let step = self.steps.iter().max().map_or(0, |step| step + STEP);
+        self.tile >= (SIDE - 1) * self.row && last + self.low.unwrap_or(0) + step <= self.numbers.len()
+    }
+}
+
 /// Sums of two by two tiles.
 #[repr(C, align(64))]
 struct Sums([[f32; 2 * SIDE]; 2 * SIDE]);
 
-/// A product of matrices that [`lay_out_left`] and [`lay_out_right`] laid out: dst = start + left right. Row r of the result
+/// A product of a left matrix and a right one that [`lay_out_right`] laid out: dst = start + left right. Row r of the result
 /// begins at `dst[r stride]`.
 ///
 /// # Safety
 /// The unit is there ([`worth`]); the result's elements, and those of `start`, lie inside allocations that nobody else uses.
-pub(super) unsafe fn product(
-    [rows, width, depth]: [usize; 3],
-    left: &[u32],
+pub(in crate::ops) unsafe fn product(
+    [rows, width]: [usize; 2],
+    left: Left<'_>,
     right: &[u32],
     dst: *mut f32,
     stride: usize,
     start: Start,
 ) {
-    assert!(left.len() >= words(rows, depth) && right.len() >= words(width, depth), "a product does not fit");
-    let steps = depth.div_ceil(STEP);
-    let tile = steps * 2 * TILE;
+    let tile = left.steps.len() * 2 * TILE;
+    assert!(left.holds(rows) && right.len() >= width.div_ceil(SIDE) * tile && tile > 0, "a product does not fit");
     let mut sums = Sums([[0.0; 2 * SIDE]; 2 * SIDE]);
     let mut shaped = [0; 2];
-    // Two tiles of columns stay in the first-level cache while all rows pass.
+    // Two tiles of columns stay in the cache while all rows pass.
     for column in (0..width).step_by(2 * SIDE) {
         let near = &right[column / SIDE * tile..];
         let far = if column + SIDE < width { &near[tile..] } else { near };
@@ -159,11 +197,14 @@ pub(super) unsafe fn product(
                 unsafe { unit::shape(shape) };
                 shaped = shape;
             }
-            let above = &left[row / SIDE * tile..];
-            let below = if below > 0 { &above[tile..] } else { above };
-            assert!(steps > 0 && below.len() >= tile && far.len() >= tile, "tiles leave the matrix");
-            // SAFETY: the tiles have so many steps, by the assertion; the unit's shapes fit.
-            unsafe { unit::sum(steps, [above, below, near, far].map(<[u32]>::as_ptr), &mut sums.0) };
+            let above = &left.numbers[row / SIDE * left.tile..];
+            let below = if below > 0 { &above[left.tile..] } else { above };
+            let (above, columns) = ([above, below].map(<[u16]>::as_ptr), [near, far].map(<[u32]>::as_ptr));
+            // SAFETY: the tiles lie inside the matrices, by the assertion; the unit's shapes fit.
+            match left.low {
+                Some(_) => unsafe { unit::sum(left, above, columns, &mut sums.0) },
+                None => unsafe { unit::sum_of_high(left, above, columns, &mut sums.0) },
+            }
             let dst = dst.wrapping_add(row * stride + column);
             add(&sums, (rows - row).min(2 * SIDE), (width - column).min(2 * SIDE), dst, stride, start);
         }
@@ -214,7 +255,14 @@ mod tests {
         let mut dst = vec![f32::NAN; rows * width];
         // SAFETY: the caller has asked for the unit, and the result has these sizes.
         unsafe {
-            product([rows, width, depth], &above, &panel, dst.as_mut_ptr(), width, Start::Row(start.as_ptr()));
+            product(
+                [rows, width],
+                Left::laid_out(&above, depth),
+                &panel,
+                dst.as_mut_ptr(),
+                width,
+                Start::Row(start.as_ptr()),
+            );
         }
         dst
     }

@@ -4,7 +4,7 @@
 //! panels that a tile reads from the first-level cache, the left one into blocks for the second-level cache. Where the
 //! processor has a unit for products, right matrices that do not change are laid out for it ([`amx`]).
 
-mod amx;
+pub(super) mod amx;
 pub(super) mod tile;
 
 use std::cell::RefCell;
@@ -452,12 +452,12 @@ impl Target {
             };
             if slice.unit {
                 let copy = room(buffer, amx::words(to - from, slice.depth));
-                let left = lay_out(left, [from, to], amx::words_mut(copy));
+                let left = amx::Left::laid_out(lay_out(left, [from, to], amx::words_mut(copy)), slice.depth);
                 for panel in panels[0]..panels[1] {
                     let right = &right[(panel * depth + before) * PANEL..][..slice.room() * PANEL];
                     let width = PANEL.min(self.columns - panel * PANEL);
                     let dst = self.start.wrapping_add(from * self.row_stride + panel * PANEL);
-                    let sizes = [to - from, width, slice.depth];
+                    let sizes = [to - from, width];
                     // SAFETY: the unit is there; the target by the contract.
                     unsafe { amx::product(sizes, left, amx::as_words(right), dst, self.row_stride, start(panel)) };
                 }

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use proptest::prelude::*;
 
 use super::super::{self as ops, Conv1dOptions, ConvTranspose1dOptions, SequenceLayout, portable};
-use super::harness::{Numbers, check, same_with_any_threads, to_tensor};
+use super::harness::{Numbers, check, same_with_any_threads, to_tensor, to_vec};
 use super::reference::{self, Array, Sizes};
 
 /// Sizes of one convolution.
@@ -113,6 +113,39 @@ fn conv1d_matches_its_definition() {
         Case { kernel: 2, padding: 4, ..base.clone() },
     ] {
         case.check();
+    }
+}
+
+/// Up to the rounding of a matrix unit, and each step the same however long its sequence is.
+#[test]
+fn a_fixed_convolution_gives_the_same() {
+    for (length, inputs, outputs, kernel) in [(9, 4, 6, 3), (40, 192, 384, 9), (1, 16, 8, 5), (0, 4, 6, 3)] {
+        let [xs, weight, bias] = [&[2, length, inputs][..], &[outputs, inputs, kernel], &[outputs]]
+            .map(|dims| to_tensor(&Numbers(5).array(dims)));
+        let fixed = ops::FixedConv1d::new(&weight, &bias).expect("shapes fit").expect("a CPU has kernels");
+        let padding = kernel / 2;
+        let expected = match length {
+            // The definition wants a step.
+            0 => None,
+            _ => Some(ops::conv1d(&xs, &weight, Some(&bias), &Conv1dOptions { padding, ..Default::default() })),
+        };
+        let found = fixed.forward(&xs, padding).expect("shapes fit");
+        assert_eq!(found.dims(), [2, length, outputs]);
+        if let Some(expected) = expected {
+            // The numbers are below 1, so that no sum of sizes is above their count.
+            let most = 3.0 / 65_536.0 * (inputs * kernel) as f32;
+            let both = to_vec(&found).into_iter().zip(to_vec(&expected.expect("shapes fit")));
+            let apart = both.fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(apart <= most, "{length} {inputs} {outputs} {kernel}: {apart}");
+        }
+        if length > kernel {
+            let inside = fixed.forward(&xs, 0).expect("shapes fit");
+            let same = found.narrow(1, padding, length - 2 * padding).expect("there are steps");
+            assert_eq!(to_vec(&inside), to_vec(&same), "{length} {inputs} {outputs} {kernel}");
+            assert!(fixed.forward(&xs.narrow(1, 0, kernel - 2).expect("there are steps"), 0).is_err());
+        }
+        assert!(fixed.forward(&weight, padding).is_err());
+        assert!(ops::FixedConv1d::new(&weight, &xs).is_err());
     }
 }
 
