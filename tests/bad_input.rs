@@ -42,6 +42,7 @@ fn missing_text_file() {
     let folder = tempfile::tempdir().unwrap();
     let message = fails(&mut speak(folder.path(), &["-f", "/nonexistent/text.txt"], "a.wav"), 1);
     assert!(message.contains("/nonexistent/text.txt"), "{message}");
+    assert_eq!(message.matches("No such file").count(), 1, "{message}");
     assert!(names(folder.path()).is_empty());
 }
 

@@ -17,7 +17,7 @@ use super::planner::Planner;
 use super::sentence::Sentence;
 use super::session::MotionLog;
 use crate::error::{Error, Result};
-use crate::face::Compositor;
+use crate::face::{Breath, Compositor};
 use crate::sink::{Picture, Sink, StreamInfo, VideoInfo};
 use crate::timeline::{Fps, SAMPLE_RATE};
 use crate::voice::{LipsIdentity, LipsNets, PcmStream};
@@ -167,7 +167,7 @@ fn draw_sentences(
     pictures: &Sender<Result<Picture>>,
 ) -> Result<()> {
     let (mut end_sample, mut next) = (0, 0);
-    let mut video_frame = 0;
+    let mut performed = Performed::default();
     for (sentence, first_sound) in sentences {
         let drawing = drawing.played_by(&sentence.role);
         let mut motion =
@@ -179,7 +179,7 @@ fn draw_sentences(
             let position = drawing.fps.video_frame_sample(k, SAMPLE_RATE) - sentence.start_sample as f64;
             motion.at(position / f64::from(SAMPLE_RATE))
         });
-        if !draw(drawing, moments, &first_sound, &mut video_frame, pictures)? {
+        if !draw(drawing, moments, &first_sound, &mut performed, pictures)? {
             return Ok(());
         }
     }
@@ -187,19 +187,27 @@ fn draw_sentences(
     let rest = (next..total).map(|_| Ok(drawing.identity.rest()));
     // Nothing to wait for: its sender is gone.
     let (_, no_sound) = bounded(0);
-    draw(drawing, rest, &no_sound, &mut video_frame, pictures)?;
+    draw(drawing, rest, &no_sound, &mut performed, pictures)?;
     Ok(())
 }
 
-/// Draws from the video frame `video_frame` on; `false` where nobody listens any more.
+/// How far a face has performed.
+#[derive(Default)]
+struct Performed {
+    video_frames: u64,
+    breath: Breath,
+}
+
+/// Draws the next video frames; `false` where nobody listens any more.
 fn draw(
     drawing: Drawing<'_>,
     mut motion: impl Iterator<Item = Result<Vec<f32>>>,
     first_sound: &Receiver<()>,
-    video_frame: &mut u64,
+    performed: &mut Performed,
     pictures: &Sender<Result<Picture>>,
 ) -> Result<bool> {
     let mut count = FIRST_PICTURES;
+    let rest = drawing.identity.rest();
     loop {
         let batch = motion.by_ref().take(count).collect::<Result<Vec<_>>>()?;
         if batch.is_empty() {
@@ -207,15 +215,18 @@ fn draw(
         }
         count = (2 * count).min(MOST_PICTURES);
         let mouths = drawing.lips.draw(&batch, drawing.identity)?;
+        let at_rest: Vec<bool> = batch.iter().map(|motion| *motion == rest).collect();
         if let Some(log) = drawing.log {
             log.extend(batch);
         }
-        for mouth in mouths {
-            let mut picture = drawing.compositor.compose(&mouth);
+        for (mouth, at_rest) in mouths.iter().zip(at_rest) {
+            let mut picture = drawing.compositor.compose(mouth);
             if drawing.performs {
-                picture = drawing.compositor.perform(&picture, *video_frame as f64 / drawing.fps.as_f64());
+                let seconds = performed.video_frames as f64 / drawing.fps.as_f64();
+                let breath = performed.breath.full(seconds, at_rest);
+                picture = drawing.compositor.perform(&picture, seconds, breath);
             }
-            *video_frame += 1;
+            performed.video_frames += 1;
             if pictures.send(Ok(picture)).is_err() {
                 return Ok(false);
             }

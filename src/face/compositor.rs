@@ -103,10 +103,10 @@ impl Compositor {
         self.performer.is_some()
     }
 
-    /// A composed picture as the face performs it at a moment, in seconds from any start; as it is where the face holds
-    /// still.
-    pub fn perform(&self, picture: &Picture, seconds: f64) -> Picture {
-        self.performer.as_ref().map_or_else(|| picture.clone(), |performer| performer.perform(picture, seconds))
+    /// A composed picture as the face performs it at a moment, in seconds from any start, with lungs as full as `breath`
+    /// says, 0 to 1; as it is where the face holds still.
+    pub fn perform(&self, picture: &Picture, seconds: f64, breath: f32) -> Picture {
+        self.performer.as_ref().map_or_else(|| picture.clone(), |performer| performer.perform(picture, seconds, breath))
     }
 
     /// What brings the crop's ring to the picture's colour, for each channel.

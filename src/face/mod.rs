@@ -6,6 +6,7 @@
 
 mod affine;
 mod asset;
+mod breath;
 mod build;
 mod compositor;
 mod error;
@@ -14,6 +15,7 @@ pub(crate) mod warp;
 
 pub use affine::Affine;
 pub use asset::FaceAsset;
+pub(crate) use breath::Breath;
 pub use build::{BuildOptions, build};
 pub use compositor::Compositor;
 pub use error::FaceError;

@@ -121,16 +121,6 @@ impl Performance {
         std::array::from_fn::<f32, 4, _>(|i| from[i] + share * (to[i] - from[i])).into()
     }
 
-    /// How far below its mean the body is at a moment, in crop pixels: it rises faster than it sinks.
-    fn sunk(&self, seconds: f64) -> f32 {
-        let phase = (seconds / BREATH_S).rem_euclid(1.0) as f32;
-        let full = match phase < INHALING {
-            true => smooth(phase / INHALING),
-            false => 1.0 - smooth((phase - INHALING) / (1.0 - INHALING)),
-        };
-        self.breath * (0.5 - full)
-    }
-
     /// How far into a blink a moment is, in patches: -1 before the first has begun, up to their number.
     fn blinking(&self, seconds: f64) -> Option<f64> {
         let length_s = self.head.len() as f64 / POSES_HZ;
@@ -142,9 +132,6 @@ impl Performance {
     }
 }
 
-/// Seconds from breath to breath, 14 a minute as adults at rest, and the part of it in which the body rises.
-const BREATH_S: f64 = 60.0 / 14.0;
-const INHALING: f32 = 0.4;
 /// Crop pixels below the crop's centre from which the body breathes, and over how many more it begins to.
 const CHIN: f32 = 42.0;
 const NECK: f32 = 50.0;
@@ -210,8 +197,8 @@ impl Performer {
         Self { performance, scale, centre, size, shares, breathing, weights, weights_of_bytes }
     }
 
-    /// The picture at a moment of the performance.
-    pub(crate) fn perform(&self, picture: &Picture, seconds: f64) -> Picture {
+    /// The picture at a moment of the performance, with lungs as full as `breath` says, 0 to 1.
+    pub(crate) fn perform(&self, picture: &Picture, seconds: f64, breath: f32) -> Picture {
         let mut moved = picture.clone();
         let blinking = self.performance.blinking(seconds).zip(self.performance.blink.as_ref());
         if let Some((place, blink)) = blinking {
@@ -220,7 +207,7 @@ impl Performer {
         let blinked = blinking.map(|_| moved.rgb.clone());
         let source = blinked.as_ref().unwrap_or(&picture.rgb);
         let pose = self.performance.pose(seconds);
-        let sunk = self.performance.sunk(seconds) * self.scale;
+        let sunk = self.performance.breath * (0.5 - breath) * self.scale;
         let lines = moved.rgb.par_chunks_mut(3 * self.size[0]).enumerate();
         lines.for_each(|(row, line)| move_line(self, source, pose, sunk, row, line));
         moved
@@ -390,7 +377,7 @@ mod tests {
     fn a_head_at_rest_changes_nothing() {
         let face = face(300, 280, MAP);
         let performer = Performer::new(performance(vec![Pose::default(); 3]), 300, 280, &MAP);
-        assert_eq!(performer.perform(&face.picture, 0.07), face.picture);
+        assert_eq!(performer.perform(&face.picture, 0.07, 0.5), face.picture);
     }
 
     /// The face moves as a whole by what the pose says; the border of the picture stays.
@@ -398,7 +385,7 @@ mod tests {
     fn the_face_moves_and_the_border_stays() {
         let face = face(300, 280, MAP);
         let pose = Pose { across: 3.0, down: -2.0, turn: 0.0, growth: 0.0 };
-        let moved = Performer::new(performance(vec![pose]), 300, 280, &MAP).perform(&face.picture, 1.0);
+        let moved = Performer::new(performance(vec![pose]), 300, 280, &MAP).perform(&face.picture, 1.0, 0.5);
         let at = |picture: &Picture, x: usize, y: usize| -> [u8; 3] {
             picture.rgb[(y * 300 + x) * 3..][..3].try_into().expect("three bytes")
         };
@@ -422,17 +409,11 @@ mod tests {
     fn the_body_breathes_and_the_face_does_not() {
         let face = face(300, 400, MAP);
         let breathing = Performance { breath: 4.0, ..performance(vec![Pose::default()]) };
-        let performer = Performer::new(breathing.clone(), 300, 400, &MAP);
-        // Empty at the start, full after the breath in.
-        assert_eq!((breathing.sunk(0.0), breathing.sunk(BREATH_S * f64::from(INHALING))), (2.0, -2.0));
+        let performer = Performer::new(breathing, 300, 400, &MAP);
         let row = |picture: &Picture, y: usize| picture.rgb[3 * 300 * y..][..3 * 300].to_vec();
-        let [empty, full] =
-            [0.0, BREATH_S * f64::from(INHALING)].map(|moment| performer.perform(&face.picture, moment));
+        let [empty, full] = [0.0, 1.0].map(|breath| performer.perform(&face.picture, 0.0, breath));
         assert_eq!((row(&empty, 350), row(&full, 350)), (row(&face.picture, 348), row(&face.picture, 352)));
         assert!((0..240).all(|y| row(&empty, y) == row(&face.picture, y)));
-        let steps = (0..200).map(|k| f64::from(k) / 40.0);
-        let most = steps.map(|t| (breathing.sunk(t) - breathing.sunk(t + 0.025)).abs()).fold(0.0, f32::max);
-        assert!(most < 0.1, "{most} pixels in a fortieth of a second");
     }
 
     /// From one moment to the next nothing jumps, also where the loop begins again.
@@ -443,12 +424,12 @@ mod tests {
         let head = head.map(|s| Pose { across: 20.0 * s, down: 9.0 * s, turn: 0.01 * s, growth: 0.01 * s }).collect();
         let performer = Performer::new(performance(head), 300, 280, &MAP);
         let step = |k: u32| {
-            let moment = |k: u32| performer.perform(&face.picture, f64::from(k) / 50.0);
+            let moment = |k: u32| performer.perform(&face.picture, f64::from(k) / 50.0, 0.5);
             largest_difference(&moment(k), &moment(k + 1))
         };
         let inside = (0..99).map(step).max().unwrap_or(0);
         assert!(inside > 2 && step(99) <= inside, "{inside} {}", step(99));
-        assert_eq!(performer.perform(&face.picture, 2.0), performer.perform(&face.picture, 0.0));
+        assert_eq!(performer.perform(&face.picture, 2.0, 0.5), performer.perform(&face.picture, 0.0, 0.5));
     }
 
     #[test]
@@ -462,7 +443,7 @@ mod tests {
         assert!(performance.fault(160, 280).is_some());
         let performer = Performer::new(performance, 300, 280, &MAP);
         let eye = |seconds: f64| {
-            let shown = performer.perform(&face.picture, seconds);
+            let shown = performer.perform(&face.picture, seconds, 0.5);
             for (i, (a, b)) in shown.rgb.iter().zip(&face.picture.rgb).enumerate() {
                 let (x, y) = (i / 3 % 300, i / 900);
                 assert!(a == b || ((130..170).contains(&x) && (100..120).contains(&y)), "{x} {y}");

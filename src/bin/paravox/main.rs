@@ -87,7 +87,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("paravox: {}", one_line(&format!("{error:#}")));
+            eprintln!("paravox: {}", message(&error));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
@@ -151,6 +151,17 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+/// An error and its causes in one line; many an error tells its cause itself.
+fn message(error: &anyhow::Error) -> String {
+    let mut line = one_line(&error.to_string());
+    for cause in error.chain().skip(1).map(|cause| one_line(&cause.to_string())) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 fn one_line(text: &str) -> String {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::super::{Face, Role, lock};
 use crate::error::Result;
+use crate::face::Breath;
 use crate::sink::Picture;
 use crate::timeline::{Fps, SAMPLE_RATE};
 use crate::voice::{mix, smooth};
@@ -94,6 +95,7 @@ pub struct IdleFace {
     still: Arc<Picture>,
     /// `None` where the head holds still.
     face: Option<Arc<Face>>,
+    breath: Mutex<Breath>,
 }
 
 impl IdleFace {
@@ -102,7 +104,7 @@ impl IdleFace {
         let mouths = drawing.lips.draw(&[drawing.identity.rest()], drawing.identity)?;
         let Some(mouth) = mouths.first() else { return Ok(None) };
         let face = role.face.clone().filter(|face| !still && face.compositor.performs());
-        Ok(Some(Self { still: Arc::new(drawing.compositor.compose(mouth)), face }))
+        Ok(Some(Self { still: Arc::new(drawing.compositor.compose(mouth)), face, breath: Mutex::default() }))
     }
 
     /// The face with its head and its mouth at rest.
@@ -111,9 +113,12 @@ impl IdleFace {
     }
 
     /// A picture of this face as it is performed at a moment, in seconds from any start; as it is where the face holds
-    /// still.
+    /// still. Moments follow one another: the face breathes in while its mouth is at rest, and out while it speaks.
     pub fn perform(&self, picture: &Arc<Picture>, seconds: f64) -> Arc<Picture> {
-        self.face.as_ref().map_or_else(|| picture.clone(), |face| Arc::new(face.compositor.perform(picture, seconds)))
+        let Some(face) = &self.face else { return picture.clone() };
+        let at_rest = Arc::ptr_eq(picture, &self.still) || picture.rgb == self.still.rgb;
+        let breath = lock(&self.breath).full(seconds, at_rest);
+        Arc::new(face.compositor.perform(picture, seconds, breath))
     }
 }
 
