@@ -12,11 +12,12 @@ use crate::pitch_decoder::PitchConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 13] = [
+const PRESETS: [(&str, &str); 14] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
     ("lips-paper", include_str!("../configs/lips-paper.toml")),
+    ("lips-letters", include_str!("../configs/lips-letters.toml")),
     ("aligner-light", include_str!("../configs/aligner-light.toml")),
     ("discriminator-light", include_str!("../configs/discriminator-light.toml")),
     ("discriminator-paper", include_str!("../configs/discriminator-paper.toml")),
@@ -60,6 +61,9 @@ pub struct LipsConfig {
     /// they follow the voice's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<DurationConfig>,
+    /// Whether that encoder reads letters, as published for GRID, and no symbols: for evaluation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub letters: bool,
     /// An image of a person to an identity.
     pub identity: IdentityConfig,
     /// States on the motion grid to motion vectors.

@@ -78,6 +78,9 @@ impl LipsModel {
         if cfg.identity.vector != cfg.motion.width {
             candle_core::bail!("identity.vector must equal motion.width: the vector is added to the states");
         }
+        if cfg.letters && (cfg.encoder.is_none() || cfg.motion.n_visemes > 0) {
+            candle_core::bail!("lips that read letters have a text encoder of their own and know no visemes");
+        }
         let width = cfg.encoder.as_ref().map_or(cfg.motion.state_width, |encoder| encoder.width);
         if width != cfg.motion.state_width {
             candle_core::bail!("motion.state_width must equal encoder.width");

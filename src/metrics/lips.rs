@@ -20,6 +20,7 @@ use crate::face::CROP_BYTES;
 use crate::reader::Reader;
 use crate::timeline::{HOP_LENGTH, Place, Timeline};
 use crate::train::checkpoint::read_config;
+use crate::train::letters::spelled;
 use crate::train::lips_corpus::{
     choose, clip_timeline, crops_to_tensor, motion_at, motion_places, motion_position, visemes,
 };
@@ -66,10 +67,26 @@ impl LipsNets {
         }
     }
 
+    /// What the text encoder reads of a clip.
+    fn read(&self, meta: &LipsMeta) -> Result<SymbolBatch> {
+        match self.config.letters {
+            true => Ok(SymbolBatch::of_letters(&[spelled(meta)?.0])),
+            false => Ok(SymbolBatch::new(&[meta.symbols.as_slice()])),
+        }
+    }
+
+    /// When a clip says what of that, as it was filmed and aligned.
+    pub(crate) fn clock(&self, meta: &LipsMeta) -> Result<Clock> {
+        match self.config.letters {
+            true => Ok(Clock { timeline: clip_timeline(&spelled(meta)?.1)?, n_video_frames: meta.n_video_frames }),
+            false => Clock::of(meta),
+        }
+    }
+
     /// When a clip says what by the durations that the lips predict; `None` where they predict none.
     pub(crate) fn predicted_clock(&self, meta: &LipsMeta) -> Result<Option<Clock>> {
         let Some(predictor) = &self.model.duration else { return Ok(None) };
-        let (ids, mask) = SymbolBatch::new(&[meta.symbols.as_slice()]).tensors(&self.device)?;
+        let (ids, mask) = self.read(meta)?.tensors(&self.device)?;
         let states = self.encoder.forward(&ids, &mask, &Mode::Eval)?;
         let durations = predicted_lengths(&predictor.forward(&states, &mask, None, &Mode::Eval)?)?;
         let timeline = Timeline::from_mel_frames(&durations, HOP_LENGTH, 1.0)
@@ -85,9 +102,10 @@ impl LipsNets {
         let identity = &dataset.pixels(i)[..CROP_BYTES];
         let crops = match &clock {
             Some(clock) => self.generate(meta, clock, identity)?,
-            None => self.generate(meta, &Clock::of(meta)?, identity)?,
+            None => self.generate(meta, &self.clock(meta)?, identity)?,
         };
-        Ok(Generated { crops, clock })
+        // Of letters nobody knows the sounds.
+        Ok(Generated { crops, clock: clock.filter(|_| !self.config.letters) })
     }
 
     /// The clip as the nets make it from its symbols, a clock and the identity that `identity` shows.
@@ -114,9 +132,10 @@ impl LipsNets {
         let mut grid = GridBatch::default();
         grid.push(&places, places.len());
         let device = &self.device;
-        let (ids, mask) = SymbolBatch::new(&[meta.symbols.as_slice()]).tensors(device)?;
+        let (ids, mask) = self.read(meta)?.tensors(device)?;
         let (index, place) = grid.tensors(device)?;
-        let visemes = Tensor::from_vec(visemes(&meta.symbols, &places), (1, places.len()), device)?;
+        let visemes = if self.config.letters { vec![0; places.len()] } else { visemes(&meta.symbols, &places) };
+        let visemes = Tensor::from_vec(visemes, (1, places.len()), device)?;
 
         let states = self.encoder.forward(&ids, &mask, &Mode::Eval)?.detach();
         let regulated = regulate(&states, &index)?;

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::Figure;
 use super::clips::{Aids, Generated, compare};
 use super::landmarks::LandmarkReader;
-use super::lips::{Clock, LipsNets, encoder_config, test_clips};
+use super::lips::{LipsNets, encoder_config, test_clips};
 use super::references::ReferenceNets;
 use crate::data::LipsDataset;
 use crate::data::lips::LipsMeta;
@@ -157,7 +157,7 @@ impl System {
     /// A film as long as its clock says.
     fn film(&self, meta: &LipsMeta, identity: &[u8]) -> Result<Vec<u8>> {
         match self {
-            Self::Lips(nets) => nets.generate(meta, &Clock::of(meta)?, identity),
+            Self::Lips(nets) => nets.generate(meta, &nets.clock(meta)?, identity),
             Self::Reference(nets) => nets.generate(&meta.symbols, identity, Some(meta.n_video_frames)),
         }
     }

@@ -134,7 +134,8 @@ impl LipsTrainer {
         if options.own_durations && config.duration.is_none() {
             config.duration = Some(config::preset::<VoiceConfig>(&options.encoder_preset).map_err(unusable)?.duration);
         }
-        let clips = Clips::open(&common.data, &options.speakers, &options.speaker_weights, config.motion_hz)?;
+        let mut clips = Clips::open(&common.data, &options.speakers, &options.speaker_weights, config.motion_hz)?;
+        clips.letters = config.letters;
         let device = common.device.open()?;
         let params = Params::new(common.seed, &device);
         let model = LipsModel::new(&config, params.builder())?;
@@ -332,6 +333,29 @@ pub(super) mod tests {
             LipsTrainer::new(&LipsOptions { common, ..options.clone() }).unwrap()
         };
         composed::check(make, |trainer| trainer.clips.batch(1, 0, 2, 2).unwrap());
+    }
+
+    /// They learn, predict durations of letters, and are no lips for a voice.
+    #[test]
+    fn lips_read_letters() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, out) = (folder.path().join("data"), folder.path().join("lips"));
+        write_corpus(&data);
+        let mut options = LipsOptions { video_frames: 2, own_durations: true, ..LipsOptions::default() };
+        let common = &mut options.common;
+        (common.data, common.out, common.steps, common.batch) = (data.clone(), out.clone(), 1, 1);
+        common.preset = "lips-letters".into();
+        train_lips(&options).unwrap();
+        let mut eval = EvalLipsOptions::new(&data, &out);
+        for predicted in [false, true] {
+            eval.predicted_durations = predicted;
+            let figures = eval_lips(&eval).unwrap().figures;
+            let has = |name| figures.iter().any(|figure| figure.name == name);
+            assert!(has("psnr") && !has("duration_error"));
+        }
+        options.voice = Some("heart".into());
+        options.common.out = folder.path().join("other");
+        assert!(train_lips(&options).unwrap_err().to_string().contains("leave --voice out"));
     }
 
     #[test]

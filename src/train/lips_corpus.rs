@@ -12,6 +12,7 @@ use rand::seq::index::sample;
 
 use super::batches::step_rng;
 use super::error::{Result, TrainError};
+use super::letters::spelled;
 use super::symbols::{GridBatch, SymbolBatch};
 use crate::data::{LipsDataset, Split};
 use crate::face::{CROP_BYTES, CROP_HEIGHT, CROP_WIDTH};
@@ -91,6 +92,8 @@ pub(crate) struct Clips {
     /// Training clips with the sum of the weights up to and with each.
     train: Vec<(usize, f64)>,
     pub(crate) motion_hz: f64,
+    /// Whether texts are read by letters, not by symbols.
+    pub(crate) letters: bool,
 }
 
 impl Clips {
@@ -111,7 +114,7 @@ impl Clips {
         if train.is_empty() {
             return Err(TrainError::Data(format!("{}: no training clip of these speakers", folder.display())));
         }
-        Ok(Self { dataset, train, motion_hz })
+        Ok(Self { dataset, train, motion_hz, letters: false })
     }
 
     /// `n` random clips with `per_clip` random video frames each.
@@ -200,11 +203,13 @@ impl LipsBatch {
     pub(super) fn new(clips: &Clips, chosen: &[ClipChoice]) -> Result<Self> {
         let dataset = &clips.dataset;
         let sentences: Vec<_> = chosen.iter().map(|choice| dataset.meta(choice.clip).symbols.as_slice()).collect();
-        let symbols = SymbolBatch::new(&sentences);
+        let spelled = chosen.iter().filter(|_| clips.letters).map(|choice| spelled(dataset.meta(choice.clip)));
+        let (letters, edges_s): (Vec<_>, Vec<_>) = spelled.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+        let symbols = if clips.letters { SymbolBatch::of_letters(&letters) } else { SymbolBatch::new(&sentences) };
         let (mut places, mut durations) = (Vec::with_capacity(chosen.len()), Vec::new());
         for (b, choice) in chosen.iter().enumerate() {
             let meta = dataset.meta(choice.clip);
-            let timeline = clip_timeline(&meta.boundaries_s)?;
+            let timeline = clip_timeline(edges_s.get(b).unwrap_or(&meta.boundaries_s))?;
             durations.extend(mel_frames(&timeline));
             durations.resize((b + 1) * symbols.longest(), 0.0);
             places.push(motion_places(&timeline, clips.motion_hz, meta.n_video_frames, f64::from(meta.fps)));
@@ -216,7 +221,8 @@ impl LipsBatch {
         let (mut shapes, mut shape_known) = (Vec::new(), Vec::new());
         for (b, (choice, places)) in chosen.iter().zip(&places).enumerate() {
             grid.push(places, length);
-            let mut row = visemes(sentences[b], places);
+            // A letter has none.
+            let mut row = if clips.letters { vec![0; places.len()] } else { visemes(sentences[b], places) };
             row.resize(length, *row.last().expect("a clip has motion frames"));
             ids.extend(row);
             let crop = |k: usize| &dataset.pixels(choice.clip)[k * CROP_BYTES..(k + 1) * CROP_BYTES];

@@ -18,7 +18,7 @@ use super::error::{Result, TrainError};
 use super::lips_corpus::{choose, crops_to_tensor};
 use crate::data::{LipsDataset, Split};
 use crate::face::CROP_BYTES;
-use crate::metrics::lips::{Clock, ENCODER_CONFIG, LipsNets};
+use crate::metrics::lips::{ENCODER_CONFIG, LipsNets};
 
 /// The last layer of the motion decoder.
 const NORM: &str = "motion.norm";
@@ -100,7 +100,7 @@ fn mean_motion(nets: &LipsNets, dataset: &LipsDataset) -> Result<Tensor> {
         }
         let first = crops_to_tensor(&[&dataset.pixels(i)[..CROP_BYTES]], &nets.device)?;
         let identity = nets.model.identity.forward(&first, &Mode::Eval)?;
-        let (motion, places) = nets.motion(meta, &Clock::of(meta)?, &identity)?;
+        let (motion, places) = nets.motion(meta, &nets.clock(meta)?, &identity)?;
         let is_sound = |place: &crate::timeline::Place| !meta.symbols[place.symbol].phoneme.is_pause();
         let sound = (0u32..).zip(&places).filter(|(_, place)| is_sound(place)).map(|(j, _)| j);
         let sound = Tensor::from_iter(sound, &nets.device)?;

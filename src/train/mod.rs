@@ -23,6 +23,7 @@ mod device_adamw;
 mod error;
 mod kept_voices;
 mod landmarks;
+pub(crate) mod letters;
 mod lips;
 pub(crate) mod lips_corpus;
 mod lips_reference;

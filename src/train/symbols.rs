@@ -12,28 +12,35 @@ use crate::timeline::Place;
 /// Weight of the sentence's total length among the losses: it only corrects what the median of each symbol leaves out.
 const SENTENCE_WEIGHT: f64 = 0.2;
 
-/// Features of a symbol.
-const FEATURES: usize = Symbol::FEATURE_SIZES.len();
-
 /// Sentences side by side, padded to the longest.
 pub(crate) struct SymbolBatch {
     /// Number of symbols of each sentence.
     lengths: Vec<usize>,
-    /// B x S x FEATURES ids; 0 where padded.
+    /// B x S x features ids; 0 where padded.
     ids: Vec<u32>,
+    features: usize,
 }
 
 impl SymbolBatch {
     pub(crate) fn new(sentences: &[&[Symbol]]) -> Self {
-        let lengths: Vec<usize> = sentences.iter().map(|symbols| symbols.len()).collect();
+        let features = |symbols: &&[Symbol]| symbols.iter().map(|symbol| symbol.features()).collect();
+        Self::of_features(sentences.iter().map(features).collect())
+    }
+
+    /// Sentences by the ids of their letters.
+    pub(crate) fn of_letters(sentences: &[Vec<u32>]) -> Self {
+        let features = |letters: &Vec<u32>| letters.iter().map(|&letter| [letter]).collect();
+        Self::of_features(sentences.iter().map(features).collect())
+    }
+
+    fn of_features<const N: usize>(sentences: Vec<Vec<[u32; N]>>) -> Self {
+        let lengths: Vec<usize> = sentences.iter().map(Vec::len).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        let mut ids = vec![0; sentences.len() * longest * FEATURES];
-        for (row, symbols) in ids.chunks_exact_mut((longest * FEATURES).max(1)).zip(sentences) {
-            for (cell, symbol) in row.chunks_exact_mut(FEATURES).zip(*symbols) {
-                cell.copy_from_slice(&symbol.features());
-            }
-        }
-        Self { lengths, ids }
+        let padded = sentences.into_iter().flat_map(|mut sentence| {
+            sentence.resize(longest, [0; N]);
+            sentence
+        });
+        Self { lengths, ids: padded.flatten().collect(), features: N }
     }
 
     /// S, the length of the longest sentence.
@@ -44,7 +51,7 @@ impl SymbolBatch {
     /// The ids (B, S, features) and the mask (B, S), 1 where there is a symbol.
     pub(crate) fn tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
         let (n, longest) = (self.lengths.len(), self.longest());
-        let ids = Tensor::from_slice(&self.ids, (n, longest, FEATURES), device)?;
+        let ids = Tensor::from_slice(&self.ids, (n, longest, self.features), device)?;
         let mask: Vec<f32> =
             self.lengths.iter().flat_map(|&length| (0..longest).map(move |s| f32::from(s < length))).collect();
         Ok((ids, Tensor::from_vec(mask, (n, longest), device)?))

@@ -50,6 +50,9 @@ impl LipsNets {
         let Some(file) = &entry.lips else { return Ok(None) };
         let weights = WeightsFile::read(package, file, device)?;
         let config: LipsConfig = weights.config()?;
+        if config.letters {
+            return Err(weights.misfit("these lips read letters: they are for evaluation, a voice's read its symbols"));
+        }
         let model = weights.build(|builder| LipsModel::new(&config, builder))?;
         let encoder_config: Option<TextEncoderConfig> = weights.config_of(ENCODER_KEY)?;
         let encoder = encoder_config.as_ref();
