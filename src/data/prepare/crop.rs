@@ -1,8 +1,9 @@
 //! Where the lips are: the 160 x 80 crop of a face of 256 pixels.
 //!
 //! The scale is one for a whole clip, the median over its video frames: the chin moves as the mouth opens, and the face
-//! must not grow with it. The place follows the nose, which does not move with the lips, averaged over time: what is
-//! left of it is the movement of the head, not the noise of the landmarks.
+//! must not grow with it. From side to side the place follows the corners of the mouth, which turn with the head; up and down
+//! it follows the nose, because lips and chin move with speech. Both are averaged over time: what is left is the movement of
+//! the head, not the noise of the landmarks.
 
 use super::landmarks::Face;
 use crate::data::lips::{MOUTH_POINTS, MouthPoints};
@@ -43,8 +44,10 @@ pub(super) fn affines(faces: &[Face]) -> Option<Vec<Affine>> {
     let half = SMOOTHED_OVER / 2;
     let affine = |k: usize| {
         let window = &faces[k.saturating_sub(half)..(k + half + 1).min(faces.len())];
-        let mean = |axis: usize| window.iter().map(|face| face[NOSE][axis]).sum::<f32>() / window.len() as f32;
-        let [x, y] = [mean(0), mean(1) + CENTRE_BELOW_NOSE * height];
+        let mean = |value: &dyn Fn(&Face) -> f32| window.iter().map(value).sum::<f32>() / window.len() as f32;
+        let (left, right) = MOUTH_CORNERS;
+        let x = mean(&|face| (face[left][0] + face[right][0]) / 2.0);
+        let y = mean(&|face| face[NOSE][1]) + CENTRE_BELOW_NOSE * height;
         Affine::scale_move(scale, x - scale * CROP_WIDTH as f32 / 2.0, y - scale * CROP_HEIGHT as f32 / 2.0)
     };
     Some((0..faces.len()).map(affine).collect())
@@ -74,9 +77,11 @@ mod tests {
     use super::super::landmarks::FACE_POINTS;
     use super::*;
 
+    /// A mouth of 20 pixels straight below the nose.
     fn face(nose: [f32; 2], bridge_to_chin: f32) -> Face {
         let mut face = [[0.0; 2]; FACE_POINTS];
         face[NOSE] = nose;
+        face[MOUTH_CORNERS.1] = [nose[0] + 10.0, nose[1] + 20.0];
         face[BRIDGE] = [nose[0], nose[1] - 30.0];
         face[CHIN] = [nose[0], nose[1] - 30.0 + bridge_to_chin];
         face[MOUTH] = [nose[0] - 10.0, nose[1] + 20.0];
@@ -84,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_crop_is_centred_under_the_nose_at_the_scale_of_the_median_face() {
+    fn the_crop_is_centred_at_the_scale_of_the_median_face() {
         // 79.36 / 0.62 = 128: half of 256, so a crop pixel is half a picture pixel; one open mouth changes nothing.
         let mut faces = vec![face([100.0, 120.0], 79.36); 21];
         faces[10] = face([100.0, 120.0], 99.0);
@@ -100,6 +105,17 @@ mod tests {
         }
         let mouth = mouth(&faces[0], &affines[0]).unwrap()[0];
         assert!((mouth[0] - 60.0).abs() < 1e-3 && (mouth[1] - (40.0 + (20.0 - 17.92) * 2.0)).abs() < 1e-3, "{mouth:?}");
+    }
+
+    #[test]
+    fn from_side_to_side_the_crop_follows_the_mouth_and_not_the_nose() {
+        let mut faces = vec![face([100.0, 120.0], 79.36); 3];
+        for face in &mut faces {
+            face[NOSE][0] += 7.0;
+            face[MOUTH_CORNERS.0][1] += 5.0;
+        }
+        let centre = affines(&faces).unwrap()[1].apply([80.0, 40.0]);
+        assert!((centre[0] - 100.0).abs() < 1e-3 && (centre[1] - (120.0 + 0.14 * 128.0)).abs() < 1e-3, "{centre:?}");
     }
 
     #[test]
