@@ -4,6 +4,7 @@
 //! size; the stream signals it, for all others. Sizes are made even by repeating the last column and row.
 
 use openh264::formats::YUVSource;
+use paravox_models::simd;
 
 use crate::sink::Picture;
 
@@ -27,25 +28,61 @@ impl Yuv {
 
     /// Converts a picture of the size given to [`Yuv::new`].
     pub(super) fn read(&mut self, picture: &Picture) {
-        let (last_x, last_y) = (picture.width as usize - 1, picture.height as usize - 1);
-        let row = |y: usize| &picture.rgb[3 * (last_x + 1) * y.min(last_y)..][..3 * (last_x + 1)];
+        let (width, last_y) = (picture.width as usize, picture.height as usize - 1);
+        let mut planes = [(); 2].map(|()| [(); 3].map(|()| vec![0; self.width]));
+        let mut sums = [(); 3].map(|()| vec![0; self.width / 2]);
         for block_y in 0..self.height / 2 {
-            let rows = [row(2 * block_y), row(2 * block_y + 1)];
-            for block_x in 0..self.width / 2 {
-                let mut sum = [0; 3];
-                for (dy, row) in rows.iter().enumerate() {
-                    for x in [2 * block_x, 2 * block_x + 1] {
-                        let at = 3 * x.min(last_x);
-                        let rgb = [i32::from(row[at]), i32::from(row[at + 1]), i32::from(row[at + 2])];
-                        sum = [sum[0] + rgb[0], sum[1] + rgb[1], sum[2] + rgb[2]];
-                        self.y[(2 * block_y + dy) * self.width + x] = fixed([16_829, 33_039, 6_416], rgb, 16, 16);
-                    }
-                }
-                // The mean of four: two bits more to shift out.
-                let at = block_y * (self.width / 2) + block_x;
-                self.u[at] = fixed([-9_714, -19_070, 28_784], sum, 128, 18);
-                self.v[at] = fixed([28_784, -24_103, -4_681], sum, 128, 18);
+            for (dy, planes) in planes.iter_mut().enumerate() {
+                let y = (2 * block_y + dy).min(last_y);
+                apart(&picture.rgb[3 * width * y..][..3 * width], planes);
+                luma(planes, &mut self.y[(2 * block_y + dy) * self.width..][..self.width]);
             }
+            let half = self.width / 2;
+            let (u, v) = (&mut self.u[block_y * half..][..half], &mut self.v[block_y * half..][..half]);
+            chroma(&planes, &mut sums, u, v);
+        }
+    }
+}
+
+simd! {
+    /// A line of pixels as three lines of colours; beyond its end it repeats its edge.
+    fn apart(line: &[u8], planes: &mut [Vec<u8>; 3]) {
+        let [red, green, blue] = planes;
+        let pixels = line.as_chunks::<3>().0;
+        for (((pixel, red), green), blue) in pixels.iter().zip(&mut *red).zip(&mut *green).zip(&mut *blue) {
+            [*red, *green, *blue] = *pixel;
+        }
+        for plane in [red, green, blue] {
+            let edge = plane[pixels.len() - 1];
+            plane[pixels.len()..].fill(edge);
+        }
+    }
+}
+
+simd! {
+    fn luma(planes: &[Vec<u8>; 3], ys: &mut [u8]) {
+        let [red, green, blue] = planes;
+        for (((y, red), green), blue) in ys.iter_mut().zip(red).zip(green).zip(blue) {
+            *y = fixed([16_829, 33_039, 6_416], [red, green, blue].map(|value| i32::from(*value)), 16, 16);
+        }
+    }
+}
+
+simd! {
+    /// Of 2x2 pixels each, whose colours are summed up first.
+    fn chroma(lines: &[[Vec<u8>; 3]; 2], sums: &mut [Vec<i32>; 3], us: &mut [u8], vs: &mut [u8]) {
+        for (c, sums) in sums.iter_mut().enumerate() {
+            let [above, below] = lines.each_ref().map(|planes| planes[c].as_chunks::<2>().0);
+            for ((sum, above), below) in sums.iter_mut().zip(above).zip(below) {
+                *sum = i32::from(above[0]) + i32::from(above[1]) + i32::from(below[0]) + i32::from(below[1]);
+            }
+        }
+        let [red, green, blue] = sums;
+        for ((((u, v), red), green), blue) in us.iter_mut().zip(vs).zip(red).zip(green).zip(blue) {
+            // The mean of four: two bits more to shift out.
+            let sum = [*red, *green, *blue];
+            *u = fixed([-9_714, -19_070, 28_784], sum, 128, 18);
+            *v = fixed([28_784, -24_103, -4_681], sum, 128, 18);
         }
     }
 }
