@@ -93,9 +93,10 @@ pub(super) unsafe fn release() {
     unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };
 }
 
-/// Defines a product of two tiles of the left with two of the right matrix, whose steps are the given instructions.
+/// Defines a product of two tiles of the left with two of the right matrix, whose steps multiply their high parts and go on
+/// with the given instructions.
 macro_rules! product_of_tiles {
-    ($(#[$attr:meta])* $name:ident, $($step:literal),+ $(,)?) => {
+    ($(#[$attr:meta])* $name:ident $(, $step:literal)* $(,)?) => {
         $(#[$attr])*
         ///
         /// # Safety
@@ -117,7 +118,15 @@ macro_rules! product_of_tiles {
                     "mov {lower}, [{step}]",
                     "lea {upper}, [{above} + 2 * {lower}]",
                     "lea {lower}, [{below} + 2 * {lower}]",
-                    $($step,)+
+                    "tileloadd tmm4, [{upper} + {row}]",
+                    "tileloadd tmm6, [{near} + {line}]",
+                    "tdpbf16ps tmm0, tmm4, tmm6",
+                    "tileloadd tmm7, [{far} + {line}]",
+                    "tdpbf16ps tmm1, tmm4, tmm7",
+                    "tileloadd tmm5, [{lower} + {row}]",
+                    "tdpbf16ps tmm2, tmm5, tmm6",
+                    "tdpbf16ps tmm3, tmm5, tmm7",
+                    $($step,)*
                     "add {step}, 8",
                     "add {near}, 2048",
                     "add {far}, 2048",
@@ -154,27 +163,11 @@ macro_rules! product_of_tiles {
 product_of_tiles!(
     /// The product of high parts.
     sum_of_high,
-    "tileloadd tmm4, [{upper} + {row}]",
-    "tileloadd tmm6, [{near} + {line}]",
-    "tdpbf16ps tmm0, tmm4, tmm6",
-    "tileloadd tmm7, [{far} + {line}]",
-    "tdpbf16ps tmm1, tmm4, tmm7",
-    "tileloadd tmm5, [{lower} + {row}]",
-    "tdpbf16ps tmm2, tmm5, tmm6",
-    "tdpbf16ps tmm3, tmm5, tmm7",
 );
 
 product_of_tiles!(
     /// The products of high parts, of high with low and of low with high parts.
     sum,
-    "tileloadd tmm4, [{upper} + {row}]",
-    "tileloadd tmm6, [{near} + {line}]",
-    "tdpbf16ps tmm0, tmm4, tmm6",
-    "tileloadd tmm7, [{far} + {line}]",
-    "tdpbf16ps tmm1, tmm4, tmm7",
-    "tileloadd tmm5, [{lower} + {row}]",
-    "tdpbf16ps tmm2, tmm5, tmm6",
-    "tdpbf16ps tmm3, tmm5, tmm7",
     "tileloadd tmm6, [{near} + {line} + 1024]",
     "tdpbf16ps tmm0, tmm4, tmm6",
     "tdpbf16ps tmm2, tmm5, tmm6",
