@@ -101,6 +101,8 @@ mod tests {
         let rises = minute.windows(2).filter(|pair| pair[0] < 0.5 && pair[1] >= 0.5).count();
         assert_eq!(rises, 14);
         assert!(minute.iter().all(|full| (0.0..=1.0).contains(full)));
+        // A fortieth of a breath in a fortieth of a second.
+        assert!(minute.windows(2).all(|pair| (pair[1] - pair[0]).abs() < 0.04));
     }
 
     /// However speech and silence follow one another, the body does not jump; time that stands still moves nothing.

@@ -1,6 +1,7 @@
 //! Sharpness: how much fine detail the mouth of a generated clip has, against the real one.
 //!
-//! The measure of a video frame is the one by which images are sharpened ([`paravox_models::image_decoder::sharpness`]). Nets trained on means alone blur what they are unsure of: PSNR rewards that, this does not.
+//! The measure of a video frame is the one by which images are sharpened ([`paravox_models::image_decoder::sharpness`]). Nets
+//! trained on means alone blur what they are unsure of: PSNR rewards that, this does not.
 
 use paravox_models::image_decoder::sharpness::{covariance, laplacian};
 

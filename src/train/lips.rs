@@ -293,6 +293,7 @@ pub(super) mod tests {
     use crate::face::CROP_BYTES;
     use crate::metrics::lips::{EvalLipsOptions, eval_lips};
     use crate::text::{Phoneme, SentenceKind, Symbol};
+    use crate::train::liven::{self, LivenOptions};
     use crate::train::{checkpoint, composed};
 
     /// Two clips of three video frames, one to train on and one to look at.
@@ -353,6 +354,15 @@ pub(super) mod tests {
             let has = |name| figures.iter().any(|figure| figure.name == name);
             assert!(has("psnr") && !has("duration_error"));
         }
+        let liven = LivenOptions {
+            data: data.clone(),
+            lips: out.clone(),
+            voice: None,
+            out: folder.path().join("lively"),
+            gain: 1.5,
+            sharpness: None,
+        };
+        assert!(liven::liven(&liven).unwrap_err().to_string().contains("read letters"));
         options.voice = Some("heart".into());
         options.common.out = folder.path().join("other");
         assert!(train_lips(&options).unwrap_err().to_string().contains("leave --voice out"));

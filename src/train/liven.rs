@@ -18,7 +18,7 @@ use super::error::{Result, TrainError};
 use super::lips_corpus::{choose, crops_to_tensor};
 use crate::data::{LipsDataset, Split};
 use crate::face::CROP_BYTES;
-use crate::metrics::lips::{ENCODER_CONFIG, LipsNets};
+use crate::metrics::lips::{Clock, ENCODER_CONFIG, LipsNets};
 
 /// The last layer of the motion decoder.
 const NORM: &str = "motion.norm";
@@ -62,6 +62,11 @@ pub fn liven(options: &LivenOptions) -> Result<()> {
     }
     let dataset = LipsDataset::open(data)?;
     let mut nets = LipsNets::load(lips, voice.as_deref(), &Device::Cpu)?;
+    if nets.config.letters {
+        return Err(TrainError::Options(
+            "these lips read letters, of which no sound is known: they cannot be livened".into(),
+        ));
+    }
     let mean = mean_motion(&nets, &dataset)?;
     let mut model = load_model(lips)?;
     spread(&mut model, &mean, *gain).map_err(|why| TrainError::checkpoint(lips, why))?;
@@ -100,7 +105,7 @@ fn mean_motion(nets: &LipsNets, dataset: &LipsDataset) -> Result<Tensor> {
         }
         let first = crops_to_tensor(&[&dataset.pixels(i)[..CROP_BYTES]], &nets.device)?;
         let identity = nets.model.identity.forward(&first, &Mode::Eval)?;
-        let (motion, places) = nets.motion(meta, &nets.clock(meta)?, &identity)?;
+        let (motion, places) = nets.motion(meta, &Clock::of(meta)?, &identity)?;
         let is_sound = |place: &crate::timeline::Place| !meta.symbols[place.symbol].phoneme.is_pause();
         let sound = (0u32..).zip(&places).filter(|(_, place)| is_sound(place)).map(|(j, _)| j);
         let sound = Tensor::from_iter(sound, &nets.device)?;
