@@ -25,6 +25,7 @@ use paravox_models::text_encoder::TextEncoder;
 
 use super::adversary;
 use super::checkpoint::{AID, write_config};
+use super::elsewhere::Elsewhere;
 use super::error::{Result, TrainError};
 use super::lips_corpus::{Clips, LipsBatch, SHAPE_VALUES, choose, motion_at, spread};
 use super::options::TrainOptions;
@@ -74,6 +75,9 @@ pub struct LipsOptions {
     pub discriminator: String,
     /// Whether the lips learn durations too, by a predictor as `encoder_preset` has it.
     pub own_durations: bool,
+    /// A text, a sentence in each line: in half of the clips some symbols have the states that the voice's encoder gives
+    /// them in this text, so that lips follow texts unlike those that were filmed. `None`: all have their own.
+    pub elsewhere: Option<PathBuf>,
 }
 
 impl Default for LipsOptions {
@@ -89,6 +93,7 @@ impl Default for LipsOptions {
             adversarial_weight: 0.0,
             discriminator: "discriminator-light".into(),
             own_durations: false,
+            elsewhere: None,
         }
     }
 }
@@ -119,6 +124,7 @@ struct LipsTrainer {
     emphasis: Tensor,
     /// Whether the encoder is a trained voice's.
     frozen_encoder: bool,
+    elsewhere: Option<Elsewhere>,
     ssim_weight: f64,
     /// The adversary and the weight of what it says.
     adversary: Option<(Discriminator, f64)>,
@@ -154,6 +160,15 @@ impl LipsTrainer {
                 TextEncoder::new(&voice.encoder, params.builder().pp("encoder"))?
             }
         };
+        let elsewhere = match (&options.elsewhere, &options.voice) {
+            (Some(_), None) => {
+                return Err(TrainError::Options(
+                    "only a voice's encoder knows states from elsewhere: add --voice".into(),
+                ));
+            }
+            (Some(text), Some(_)) => Some(Elsewhere::read(text, &encoder, &device)?),
+            (None, _) => None,
+        };
         let test = choose(&clips.dataset, Split::Test, &options.speakers);
         let watched = spread(test, WATCHED_CLIPS);
         let shape = LinearConfig::new(config.motion.width, SHAPE_VALUES);
@@ -173,6 +188,7 @@ impl LipsTrainer {
             nets: LipsNets { config, encoder, model, device },
             params,
             frozen_encoder: options.voice.is_some(),
+            elsewhere,
             clips: Arc::new(clips),
             watched,
         })
@@ -209,7 +225,11 @@ impl Trainer for LipsTrainer {
 
         let states = encode(encoder, &ids, &symbol_mask, self.frozen_encoder, &mode)?;
         let identity = model.identity.forward(&identity_image, &mode)?;
-        let regulated = regulate(&states, &index)?;
+        let shown = match &self.elsewhere {
+            Some(elsewhere) => elsewhere.mixed_into(&states, &batch.symbols, dropout_seed)?,
+            None => states.clone(),
+        };
+        let regulated = regulate(&shown, &index)?;
         let motion =
             model.motion.forward_masked(&regulated, Some(&visemes), &place, &identity.vector, mask.as_ref(), &mode)?;
         let motion = motion_at(&motion, &batch.motion_row, &batch.motion_share)?;
@@ -363,8 +383,10 @@ pub(super) mod tests {
             sharpness: None,
         };
         assert!(liven::liven(&liven).unwrap_err().to_string().contains("read letters"));
-        options.voice = Some("heart".into());
         options.common.out = folder.path().join("other");
+        options.elsewhere = Some(data.join("index.jsonl"));
+        assert!(train_lips(&options).unwrap_err().to_string().contains("add --voice"));
+        options.voice = Some("heart".into());
         assert!(train_lips(&options).unwrap_err().to_string().contains("leave --voice out"));
     }
 

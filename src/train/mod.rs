@@ -20,6 +20,7 @@ pub(crate) mod checkpoint;
 #[cfg(test)]
 mod composed;
 mod device_adamw;
+mod elsewhere;
 mod error;
 mod kept_voices;
 mod landmarks;

@@ -48,6 +48,14 @@ impl SymbolBatch {
         self.lengths.iter().copied().max().unwrap_or(0)
     }
 
+    /// The features of each symbol, and its place in B x S.
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = (usize, &[u32])> {
+        let longest = self.longest();
+        let places =
+            self.lengths.iter().enumerate().flat_map(move |(b, &length)| (0..length).map(move |s| b * longest + s));
+        places.map(|i| (i, &self.ids[i * self.features..][..self.features]))
+    }
+
     /// The ids (B, S, features) and the mask (B, S), 1 where there is a symbol.
     pub(crate) fn tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
         let (n, longest) = (self.lengths.len(), self.longest());

@@ -43,7 +43,7 @@ impl SubPixelChain {
         let mut links: Vec<Link> = Vec::with_capacity(weights.len());
         for (i, weight) in weights.iter().enumerate() {
             let (outputs, inputs, kernel, width) = weight.dims4()?;
-            if !has_kernels(weight) || !amx::worth(kernel * kernel * inputs, outputs) {
+            if !has_kernels(weight) || !amx::worth_for_high(kernel * kernel * inputs, outputs) {
                 return Ok(None);
             }
             let fits = links.last().is_none_or(|before| inputs == before.colours);

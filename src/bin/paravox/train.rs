@@ -176,6 +176,10 @@ struct LipsArgs {
     /// Learn durations too, which no voice is needed for
     #[arg(long)]
     own_durations: bool,
+    /// A text, a sentence in each line, whose states of the voice's text encoder are mixed in, so that lips follow texts
+    /// unlike those that were filmed
+    #[arg(long, value_name = "FILE", requires = "voice")]
+    elsewhere: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -329,6 +333,7 @@ pub(crate) fn run(args: Train) -> anyhow::Result<()> {
             set(&mut options.adversarial_weight, args.adversarial);
             set(&mut options.discriminator, args.discriminator);
             options.own_durations = args.own_durations;
+            options.elsewhere = args.elsewhere;
             args.common.apply(&mut options.common)?;
             train::train_lips(&options)?
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::grid::{self, GridClip};
 use super::tcd_timit::{self, Sentence};
-use super::{Progress, Summary, crop, each};
+use super::{Progress, Summary, crop, each, settle};
 use crate::data::lips::{LipsItem, LipsWriter, MouthPoints};
 use crate::data::{DataError, Result, Split, video};
 use crate::face::warp::{Warp, all_pixels};
@@ -97,22 +97,18 @@ fn read_grid(corpus: &Path, clip: &GridClip) -> Result<Clip> {
     let refuse = |why: &str| DataError::item(&clip.listed.id(), why);
     let faces = clip.faces().ok_or_else(|| refuse("landmarks.npz does not have it"))?;
     let mut affines = clip.affines().ok_or_else(|| refuse("its landmarks show no face"))?;
-    let mut pixels = Vec::with_capacity(affines.len() * CROP_BYTES);
-    let mut picture_size = [0; 2];
-    let n_pictures = video::each_picture(&clip.listed.video(corpus), |k, picture| {
-        if let Some(affine) = affines.get(k) {
-            let size = [picture.width() as usize, picture.height() as usize];
-            let warp = Warp::new(size, affine, all_pixels(CROP_WIDTH, CROP_HEIGHT));
-            pixels.extend_from_slice(&warp.pixels(picture.as_raw()));
-            picture_size = [picture.width(), picture.height()];
-        }
-        Ok(())
-    })?;
+    let video = clip.listed.video(corpus);
+    let (first, picture_size, n_pictures) = crops(&video, &affines)?;
     // A codec may lose the last picture, but landmarks of another clip must not pass.
     if n_pictures.abs_diff(faces.len()) > 1 {
         return Err(refuse(&format!("{n_pictures} video frames, but landmarks of {}", faces.len())));
     }
     affines.truncate(n_pictures);
+    for (affine, [right, down]) in affines.iter_mut().zip(settle::moves(&first)) {
+        let scale = affine.0[0];
+        *affine = affine.moved(scale * right, scale * down);
+    }
+    let (pixels, ..) = crops(&video, &affines)?;
     let landmarks: Option<Vec<MouthPoints>> = faces.iter().zip(&affines).map(|(f, a)| crop::mouth(f, a)).collect();
     let end_s = affines.len() as f32 / grid::FPS;
     let (symbols, boundaries_s) = clip.symbols(end_s)?;
@@ -129,6 +125,22 @@ fn read_grid(corpus: &Path, clip: &GridClip) -> Result<Clip> {
         affines,
         picture_size,
     })
+}
+
+/// The crops of a video, the size of its pictures, and how many of these there are.
+fn crops(video: &Path, affines: &[Affine]) -> Result<(Vec<u8>, [u32; 2], usize)> {
+    let mut pixels = Vec::with_capacity(affines.len() * CROP_BYTES);
+    let mut picture_size = [0; 2];
+    let n_pictures = video::each_picture(video, |k, picture| {
+        if let Some(affine) = affines.get(k) {
+            let size = [picture.width() as usize, picture.height() as usize];
+            let warp = Warp::new(size, affine, all_pixels(CROP_WIDTH, CROP_HEIGHT));
+            pixels.extend_from_slice(&warp.pixels(picture.as_raw()));
+            picture_size = [picture.width(), picture.height()];
+        }
+        Ok(())
+    })?;
+    Ok((pixels, picture_size, n_pictures))
 }
 
 fn read_tcd_timit(sentence: &Sentence) -> Result<Clip> {

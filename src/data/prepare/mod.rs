@@ -21,6 +21,7 @@ mod landmarks;
 pub mod lips;
 mod listed_clip;
 mod ljspeech;
+mod settle;
 #[cfg(test)]
 pub(crate) mod small_grid;
 pub mod speech;

@@ -6,7 +6,7 @@
 //! Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations", 2019). An element
 //! a b of a sum is so within 3 2^-16 |a b| of the true product.
 //!
-//! Images, of which 8 bits are seen, do with the high parts alone.
+//! Images, of which 8 bits are seen, do with the high parts alone. These vectors multiply too, where there is no unit.
 //!
 //! So it serves nets that have learnt. In training gradients are small differences of large sums, of which 16 bits leave
 //! little: they stay with the vectors.
@@ -16,6 +16,10 @@
 #[cfg_attr(target_arch = "x86_64", path = "amx/unit.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "amx/no_unit.rs")]
 mod unit;
+
+#[cfg_attr(target_arch = "x86_64", path = "amx/dot.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "amx/no_dot.rs")]
+mod dot;
 
 use super::super::cpu::simd;
 use super::tile::{PANEL, Start};
@@ -36,6 +40,11 @@ const TILE: usize = SIDE * STEP / 2;
 /// multiplied with it, so that the parts of a sequence give what the whole gives.
 pub(in crate::ops) fn worth(depth: usize, columns: usize) -> bool {
     depth >= STEP / 2 && columns >= SIDE / 2 && unit::available()
+}
+
+/// The same where high parts alone are multiplied, which vectors do too.
+pub(in crate::ops) fn worth_for_high(depth: usize, columns: usize) -> bool {
+    worth(depth, columns) || depth >= STEP / 2 && columns >= SIDE / 2 && dot::available()
 }
 
 /// The depth for which a laid-out matrix has room.
@@ -167,7 +176,8 @@ struct Sums([[f32; 2 * SIDE]; 2 * SIDE]);
 /// begins at `dst[r stride]`.
 ///
 /// # Safety
-/// The unit is there ([`worth`]); the result's elements, and those of `start`, lie inside allocations that nobody else uses.
+/// The unit is there ([`worth`]), or what stands in for it where the left matrix has no low parts ([`worth_for_high`]); the
+/// result's elements, and those of `start`, lie inside allocations that nobody else uses.
 pub(in crate::ops) unsafe fn product(
     [rows, width]: [usize; 2],
     left: Left<'_>,
@@ -179,6 +189,7 @@ pub(in crate::ops) unsafe fn product(
     let tile = left.steps.len() * 2 * TILE;
     assert!(left.holds(rows) && right.len() >= width.div_ceil(SIDE) * tile && tile > 0, "a product does not fit");
     let mut sums = Sums([[0.0; 2 * SIDE]; 2 * SIDE]);
+    let on_unit = unit::available();
     let mut shaped = [0; 2];
     // Two tiles of columns stay in the cache while all rows pass.
     for column in (0..width).step_by(2 * SIDE) {
@@ -192,7 +203,7 @@ pub(in crate::ops) unsafe fn product(
             // A tile that is not there is the one above again, with one row, which is not read.
             let below = (rows - row).saturating_sub(SIDE).min(SIDE);
             let shape = [SIDE.min(rows - row), below.max(1)];
-            if shape != shaped {
+            if on_unit && shape != shaped {
                 // SAFETY: the unit is there.
                 unsafe { unit::shape(shape) };
                 shaped = shape;
@@ -203,14 +214,17 @@ pub(in crate::ops) unsafe fn product(
             // SAFETY: the tiles lie inside the matrices, by the assertion; the unit's shapes fit.
             match left.low {
                 Some(_) => unsafe { unit::sum(left, above, columns, &mut sums.0) },
-                None => unsafe { unit::sum_of_high(left, above, columns, &mut sums.0) },
+                None if on_unit => unsafe { unit::sum_of_high(left, above, columns, &mut sums.0) },
+                None => unsafe { dot::sum_of_high(left, above, shape, columns, &mut sums.0) },
             }
             let dst = dst.wrapping_add(row * stride + column);
             add(&sums, (rows - row).min(2 * SIDE), (width - column).min(2 * SIDE), dst, stride, start);
         }
     }
-    // SAFETY: the unit is there. Released, it costs a change of threads nothing.
-    unsafe { unit::release() };
+    if on_unit {
+        // SAFETY: the unit is there. Released, it costs a change of threads nothing.
+        unsafe { unit::release() };
+    }
 }
 
 simd! {
