@@ -6,7 +6,6 @@ use candle_core::Device;
 use paravox_models::config;
 use paravox_models::landmark_net::{LandmarkConfig, LandmarkNet};
 use paravox_models::mode::Mode;
-use paravox_models::params::Params;
 
 use crate::data::lips::{MOUTH_POINTS, MouthPoints};
 use crate::face::CROP_BYTES;
@@ -41,11 +40,7 @@ impl LandmarkReader {
             let reason = format!("it finds {} points: a mouth has {MOUTH_POINTS}", config.points);
             return Err(TrainError::checkpoint(path, reason));
         }
-        let params = Params::new(0, &Device::Cpu);
-        LandmarkNet::new(&config, params.builder())?;
-        start.assign(&params.vars())?;
-        let net = LandmarkNet::new(&config, params.fixed())?;
-        Ok(Self { net })
+        Ok(Self { net: start.nets(&Device::Cpu, |builder| LandmarkNet::new(&config, builder))? })
     }
 
     /// The landmarks in crops of 80 x 160 x 3 bytes, RGB.

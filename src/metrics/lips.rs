@@ -8,7 +8,6 @@ use paravox_models::identity_encoder::Identity;
 use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
 use paravox_models::model::LipsModel;
-use paravox_models::params::Params;
 use paravox_models::text_encoder::{TextEncoder, TextEncoderConfig};
 
 use super::clips::{Aids, Generated, LipsReport, compare};
@@ -44,11 +43,9 @@ impl LipsNets {
     pub(crate) fn load(lips: &Path, voice: Option<&Path>, device: &Device) -> Result<Self> {
         let start = Start::read(lips, "lips")?;
         let config: LipsConfig = start.config()?;
-        let params = Params::new(0, device);
-        LipsModel::new(&config, params.builder())?;
         let without_encoder = config.encoder.is_none();
-        start.retain(|name| !(without_encoder && name.starts_with("encoder."))).assign(&params.vars())?;
-        let model = LipsModel::new(&config, params.fixed())?;
+        let start = start.retain(|name| !(without_encoder && name.starts_with("encoder.")));
+        let model = start.nets(device, |builder| LipsModel::new(&config, builder))?;
         let encoder = match &model.encoder {
             Some(encoder) => encoder.clone(),
             None => load_encoder(voice.unwrap_or(lips), device)?,
@@ -166,11 +163,9 @@ pub(crate) fn encoder_config(from: &Path, start: &Start) -> Result<TextEncoderCo
 /// Reads the text encoder of a voice, trained or shipped, or of lips that trained their own.
 pub(crate) fn load_encoder(from: &Path, device: &Device) -> Result<TextEncoder> {
     let start = Start::read(from, "voice")?;
-    let params = Params::new(0, device);
     let config = encoder_config(from, &start)?;
-    TextEncoder::new(&config, params.builder().pp("encoder"))?;
-    start.retain(|name| name.starts_with("encoder.")).assign(&params.vars())?;
-    Ok(TextEncoder::new(&config, params.fixed().pp("encoder"))?)
+    let start = start.retain(|name| name.starts_with("encoder."));
+    start.nets(device, |builder| TextEncoder::new(&config, builder.pp("encoder")))
 }
 
 /// Options of [`eval_lips`].

@@ -4,14 +4,13 @@ use std::path::Path;
 
 use candle_core::Device;
 use paravox_models::image_decoder::to_bytes;
-use paravox_models::params::Params;
 use paravox_models::references::{Film, FilmLength, ReferenceConfig, ReferenceModel};
 
 use crate::device::Backend;
 use crate::text::Symbol;
 use crate::train::Result;
-use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
 use crate::train::lips_corpus::crops_to_tensor;
+use crate::train::start::Start;
 use crate::train::symbols::SymbolBatch;
 
 /// A film that does not end by itself ends after so many video frames, and so many for each symbol: more than twice what
@@ -35,11 +34,9 @@ impl ReferenceNets {
     }
 
     pub(crate) fn load_on(folder: &Path, device: &Device) -> Result<Self> {
-        let config: ReferenceConfig = read_config(&folder.join(CONFIG))?;
-        let params = Params::new(0, device);
-        ReferenceModel::new(&config, params.builder())?;
-        assign(&params.vars(), &load_model(folder)?, folder)?;
-        let model = ReferenceModel::new(&config, params.fixed())?;
+        let start = Start::read(folder, "lips-reference")?;
+        let config: ReferenceConfig = start.config()?;
+        let model = start.nets(device, |builder| ReferenceModel::new(&config, builder))?;
         Ok(Self { config, model, device: device.clone() })
     }
 

@@ -8,7 +8,6 @@ use paravox_models::config::VoiceConfig;
 use paravox_models::length_regulator::regulate;
 use paravox_models::mode::Mode;
 use paravox_models::model::VoiceModel;
-use paravox_models::params::Params;
 use serde::Serialize;
 
 use super::{Figure, Mean};
@@ -77,10 +76,7 @@ pub fn eval_voice(options: &EvalVoiceOptions) -> Result<VoiceReport> {
 pub(crate) fn load_voice(from: &Path, device: &Device) -> Result<(VoiceModel, VoiceConfig)> {
     let start = Start::read(from, "voice")?;
     let config: VoiceConfig = start.config()?;
-    let params = Params::new(0, device);
-    VoiceModel::new(&config, params.builder())?;
-    start.assign(&params.vars())?;
-    Ok((VoiceModel::new(&config, params.fixed())?, config))
+    Ok((start.nets(device, |builder| VoiceModel::new(&config, builder))?, config))
 }
 
 /// Figures of one sentence.

@@ -20,12 +20,11 @@ use candle_core::{Device, Tensor};
 use paravox_models::lip_reader::{LipReader, LipReaderConfig, VIEW_HEIGHT, VIEW_WIDTH};
 use paravox_models::losses::CtcTarget;
 use paravox_models::mode::Mode;
-use paravox_models::params::Params;
 
 use crate::align::class_of;
 use crate::face::CROP_BYTES;
 use crate::text::{Phoneme, Symbol};
-use crate::train::checkpoint::{CONFIG, assign, load_model, read_config};
+use crate::train::start::Start;
 use crate::train::{Result, TrainError};
 
 pub use edits::Errors;
@@ -60,13 +59,10 @@ impl Reader {
     /// # Errors
     /// [`TrainError::Io`], and [`TrainError::Checkpoint`] for a training of other nets.
     pub fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join(CONFIG);
-        let config: LipReaderConfig = read_config(&path)?;
-        check(&config).map_err(|why| TrainError::checkpoint(&path, why))?;
-        let params = Params::new(0, &Device::Cpu);
-        LipReader::new(&config, params.builder())?;
-        assign(&params.vars(), &load_model(folder)?, folder)?;
-        let net = LipReader::new(&config, params.fixed())?;
+        let start = Start::read(folder, "reader")?;
+        let config: LipReaderConfig = start.config()?;
+        check(&config).map_err(|why| TrainError::checkpoint(folder, why))?;
+        let net = start.nets(&Device::Cpu, |builder| LipReader::new(&config, builder))?;
         Ok(Self { net, config, device: Device::Cpu })
     }
 
@@ -174,10 +170,12 @@ fn best_path(scores: &[f32]) -> Vec<Phoneme> {
 #[cfg(test)]
 mod tests {
     use paravox_models::config;
+    use paravox_models::params::Params;
 
     use super::*;
     use crate::text::SentenceKind;
     use crate::text::phonemes::symbols_from_ipa;
+    use crate::train::checkpoint::{CONFIG, MODEL};
 
     fn reader() -> Reader {
         let config: LipReaderConfig = config::preset("reader-light").unwrap();
@@ -210,6 +208,7 @@ mod tests {
     #[test]
     fn trainings_of_other_nets_are_refused_in_one_line() {
         let folder = tempfile::tempdir().unwrap();
+        Params::new(0, &Device::Cpu).save(&folder.path().join(MODEL)).unwrap();
         for text in
             ["width = 3", &config::preset_text("reader-light").unwrap().replace("phonemes = 47", "phonemes = 9")]
         {

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
+use candle_nn::VarBuilder;
+use paravox_models::params::Params;
 use serde::de::DeserializeOwned;
 
 use super::checkpoint::{self, CONFIG, MODEL};
@@ -53,6 +55,18 @@ impl Start {
     pub(crate) fn config<C: DeserializeOwned>(&self) -> Result<C> {
         let text = self.config.as_deref().ok_or_else(|| TrainError::checkpoint(&self.path, "no configuration"))?;
         paravox_models::config::from_toml(text).map_err(|error| TrainError::checkpoint(&self.path, error))
+    }
+
+    /// Nets that have learnt, and learn no more.
+    pub(crate) fn nets<N>(
+        self,
+        device: &Device,
+        build: impl Fn(VarBuilder<'static>) -> candle_core::Result<N>,
+    ) -> Result<N> {
+        let params = Params::new(0, device);
+        build(params.builder())?;
+        self.assign(&params.vars())?;
+        Ok(build(params.fixed())?)
     }
 
     fn of_file(path: &Path) -> Result<Self> {
@@ -109,11 +123,9 @@ impl Start {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use candle_core::Device;
     use paravox_models::config::{VoiceConfig, preset, to_toml};
     use paravox_models::mode::Mode;
     use paravox_models::model::VoiceModel;
-    use paravox_models::params::Params;
 
     use super::*;
 

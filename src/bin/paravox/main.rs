@@ -58,7 +58,7 @@ enum Command {
     Prepare(prepare::Prepare),
     /// The nets on prepared corpora; stops and goes on wherever you like
     #[cfg(feature = "train")]
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Lips that move as far as the real ones
     #[cfg(feature = "train")]
     Liven(liven::Liven),
@@ -106,7 +106,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         #[cfg(feature = "train")]
         Command::Prepare(args) => prepare::run(args),
         #[cfg(feature = "train")]
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         #[cfg(feature = "train")]
         Command::Liven(args) => liven::run(args),
         #[cfg(feature = "train")]

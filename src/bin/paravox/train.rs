@@ -74,10 +74,12 @@ const LIPS_EXAMPLES: &str = "Examples:
   paravox train lips data/lips -o runs/lips --voice runs/voice --minutes 60
   paravox train lips data/lips -o runs/lips --minutes 60 --speakers s1,s4 --weight s4=4
   paravox train lips data/lips -o runs/lips --minutes 60 --resume
+  paravox train lips data/lips -o runs/lips --from heart --voice heart --elsewhere sentences.txt --minutes 60
   paravox train lips data/lips -o runs/l1 --voice runs/voice --speakers s1 --ssim-weight 0 --steps 5000
   paravox train lips data/lips -o runs/adv --voice runs/voice --speakers s1 --adversarial 0.01 --own-durations
 
 With --voice the lips read the text encoder of that voice, which stays as it is; without, one trains along.
+With --elsewhere some symbols have the states that they have in the sentences of that text: GRID has 51 words.
 With --own-durations, `paravox eval lips --predicted-durations` can measure them without being told when what is said.";
 
 const LIPS_REFERENCE_EXAMPLES: &str = "Examples:
