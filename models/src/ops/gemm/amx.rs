@@ -302,6 +302,35 @@ mod tests {
         }
     }
 
+    /// Also where there is a unit, which goes first.
+    #[test]
+    fn vectors_multiply_high_parts() {
+        if !dot::available() {
+            return eprintln!("this processor has no vectors that multiply bf16");
+        }
+        for [rows, depth] in [[1, 32], [16, 64], [19, 33], [32, 320]] {
+            let (left, right) = (numbers(rows * depth, 7), numbers(depth * PANEL, 8));
+            let (mut above, mut panel) = (vec![0; words(rows, depth)], vec![0; words(PANEL, depth)]);
+            lay_out_left(&left, depth, rows, depth, &mut above);
+            lay_out_right(&right, &mut panel);
+            let laid_out = Left { low: None, ..Left::laid_out(&above, depth) };
+            let first = laid_out.numbers.as_ptr();
+            let second = first.wrapping_add(if rows > SIDE { laid_out.tile } else { 0 });
+            let of_tiles = [rows.min(SIDE), rows.saturating_sub(SIDE).max(1)];
+            let columns = [0, words(SIDE, depth)].map(|at| panel[at..].as_ptr());
+            let mut sums = [[f32::NAN; 2 * SIDE]; 2 * SIDE];
+            // SAFETY: such vectors are there, and the matrices have these tiles.
+            unsafe { dot::sum_of_high(laid_out, [first, second], of_tiles, columns, &mut sums) };
+            let high = |x: f32| f64::from(f32::from_bits(parts(x).0));
+            for (r, c) in (0..rows).flat_map(|r| (0..2 * SIDE).map(move |c| (r, c))) {
+                let terms = (0..depth).map(|k| high(left[r * depth + k]) * high(right[k * PANEL + c]));
+                let (sum, sizes) = terms.fold((0.0, 0.0), |(sum, sizes), term| (sum + term, sizes + term.abs()));
+                let bound = sizes * depth as f64 / 16_777_216.0 + 1e-7;
+                assert!((f64::from(sums[r][c]) - sum).abs() <= bound, "{rows} {depth} at {r} {c}");
+            }
+        }
+    }
+
     /// What streams rely on: a row is the same whichever rows pass with it.
     #[test]
     fn a_row_depends_on_no_other() {
