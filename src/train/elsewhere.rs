@@ -49,10 +49,9 @@ impl Elsewhere {
 
     fn push(&mut self, sentence: &SymbolBatch, encoder: &TextEncoder, device: &Device) -> Result<()> {
         let (ids, mask) = sentence.tensors(device)?;
-        let states = encode(encoder, &ids, &mask, true, &Mode::Eval)?.squeeze(0)?;
+        let states = encode(encoder, &ids, &mask, true, &Mode::Eval)?.squeeze(0)?.to_vec2::<f32>()?;
         for (i, features) in sentence.symbols() {
-            let state = states.get(i)?.to_vec1::<f32>()?;
-            self.0.entry(key(features)).or_default().extend(state);
+            self.0.entry(key(features)).or_default().extend(&states[i]);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations", 2019). An element
 //! a b of a sum is so within 3 2^-16 |a b| of the true product.
 //!
-//! Images, of which 8 bits are seen, do with the high parts alone. These vectors multiply too, where there is no unit.
+//! Images, of which 8 bits are seen, do with the high parts alone. Where there is no unit, vectors multiply these ([`dot`]).
 //!
 //! So it serves nets that have learnt. In training gradients are small differences of large sums, of which 16 bits leave
 //! little: they stay with the vectors.
@@ -39,12 +39,17 @@ const TILE: usize = SIDE * STEP / 2;
 /// Whether a right matrix with so many rows and columns is worth laying out for the unit. Not a question of how many rows are
 /// multiplied with it, so that the parts of a sequence give what the whole gives.
 pub(in crate::ops) fn worth(depth: usize, columns: usize) -> bool {
-    depth >= STEP / 2 && columns >= SIDE / 2 && unit::available()
+    large(depth, columns) && unit::available()
 }
 
 /// The same where high parts alone are multiplied, which vectors do too.
 pub(in crate::ops) fn worth_for_high(depth: usize, columns: usize) -> bool {
-    worth(depth, columns) || depth >= STEP / 2 && columns >= SIDE / 2 && dot::available()
+    large(depth, columns) && (unit::available() || dot::available())
+}
+
+/// Whether so many rows and columns fill tiles at least by half.
+fn large(depth: usize, columns: usize) -> bool {
+    depth >= STEP / 2 && columns >= SIDE / 2
 }
 
 /// The depth for which a laid-out matrix has room.
