@@ -6,7 +6,7 @@
 
 mod bytes;
 mod finish;
-mod on_unit;
+mod in_bytes;
 mod plan;
 mod prepared;
 mod sharpen;
@@ -22,7 +22,7 @@ use crate::identity_encoder::{Identity, IdentityConfig};
 use crate::layers::{BatchNorm, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig, Linear, LinearConfig};
 use crate::mode::Mode;
 use crate::ops;
-use on_unit::OnUnit;
+use in_bytes::InBytes;
 use plan::Plan;
 
 pub use bytes::to_bytes;
@@ -104,8 +104,8 @@ pub struct ImageDecoder {
     /// Whether the last stage reads the identity image.
     pixels: bool,
     sharpness: f64,
-    /// The same for a matrix unit; `None` where that cannot be. Clones share it.
-    on_unit: Arc<OnceLock<Option<Arc<OnUnit>>>>,
+    /// The same in bytes; `None` where that cannot be. Clones share it.
+    in_bytes: Arc<OnceLock<Option<Arc<InBytes>>>>,
 }
 
 impl ImageDecoder {
@@ -141,7 +141,7 @@ impl ImageDecoder {
             output: plan.output,
             pixels: plan.pixels,
             sharpness: cfg.sharpness,
-            on_unit: Arc::default(),
+            in_bytes: Arc::default(),
         })
     }
 

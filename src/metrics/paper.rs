@@ -27,6 +27,9 @@ use crate::reader::Reader;
 use crate::train::Result;
 use crate::train::start::Start;
 
+/// How often each system makes the film of a length, of which the middle time counts.
+const TAKES: usize = 5;
+
 /// Options of [`eval_paper`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -130,7 +133,7 @@ pub struct LatencyOfLength {
     pub length_s: f64,
     /// Video frames.
     pub video_frames: usize,
-    /// Milliseconds of each system, by name.
+    /// Milliseconds of each system, by name: the median of five films.
     pub ms: Vec<(String, f64)>,
     /// How many times faster the lips are than each other system, by name.
     pub speed_up_of_lips: Vec<(String, f64)>,
@@ -236,13 +239,11 @@ fn latency(
     let per_video_frame = |(ms, video_frames): &(Vec<f64>, usize)| ms.iter().sum::<f64>() / *video_frames as f64;
     let of_lips = per_video_frame(&times[0]);
     let row = |((name, system), times): (&(String, System), &(Vec<f64>, usize))| {
-        let mut sorted = times.0.clone();
-        sorted.sort_by(f64::total_cmp);
         Ok(Latency {
             system: name.clone(),
             parameters: system.parameters(options)?,
-            median_ms: sorted[sorted.len() / 2],
-            max_ms: sorted[sorted.len() - 1],
+            median_ms: median(times.0.clone()),
+            max_ms: times.0.iter().fold(0.0, |most, ms| ms.max(most)),
             ms_per_video_frame: per_video_frame(times),
             speed_up_of_lips: per_video_frame(times) / of_lips,
         })
@@ -259,17 +260,26 @@ fn latency_by_length(
     let identity = &dataset.pixels(clip)[..CROP_BYTES];
     let row = |&length_s: &f64| {
         let meta = of_length(dataset.meta(clip), length_s);
-        let mut ms = Vec::new();
-        for (name, system) in systems {
-            let begun = Instant::now();
-            system.film(&meta, identity)?;
-            ms.push((name.clone(), begun.elapsed().as_secs_f64() * 1e3));
+        let mut takes = vec![Vec::new(); systems.len()];
+        for _ in 0..TAKES {
+            for ((_, system), takes) in systems.iter().zip(&mut takes) {
+                let begun = Instant::now();
+                system.film(&meta, identity)?;
+                takes.push(begun.elapsed().as_secs_f64() * 1e3);
+            }
         }
+        let ms: Vec<_> = systems.iter().zip(takes).map(|((name, _), takes)| (name.clone(), median(takes))).collect();
         let of_lips = ms[0].1;
         let speed_up_of_lips = ms[1..].iter().map(|(name, ms)| (name.clone(), ms / of_lips)).collect();
         Ok(LatencyOfLength { length_s, video_frames: meta.n_video_frames, ms, speed_up_of_lips })
     };
     lengths_s.iter().map(row).collect()
+}
+
+/// The middle one of times.
+fn median(mut ms: Vec<f64>) -> f64 {
+    ms.sort_by(f64::total_cmp);
+    ms[ms.len() / 2]
 }
 
 /// A sentence of the given length: what a clip says, again and again.

@@ -3,7 +3,7 @@
 //! The measure of a video frame is the one by which images are sharpened ([`paravox_models::image_decoder::sharpness`]). Nets
 //! trained on means alone blur what they are unsure of: PSNR rewards that, this does not.
 
-use paravox_models::image_decoder::sharpness::{covariance, laplacian};
+use paravox_models::image_decoder::sharpness::{covariance, laplacian, luma};
 
 use super::{ClipPair, Metric};
 
@@ -17,7 +17,7 @@ pub struct Sharpness {
 /// Variance of the Laplacian of an RGB picture, (height, width, 3) bytes, where the mouth of a crop is.
 pub fn sharpness(picture: &[u8], (width, height): (usize, usize)) -> f64 {
     let rgb = |x: usize, y: usize| [0, 1, 2].map(|c| f64::from(picture[3 * (y * width + x) + c]));
-    let values = laplacian([width, height], rgb);
+    let values = laplacian([width, height], |x, y| luma(rgb(x, y)));
     covariance(&values, &values)
 }
 

@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 
 use super::bytes::{interleave, to_bytes};
 use super::finish::Finish;
-use super::on_unit::{OnUnit, PersonOnUnit};
+use super::in_bytes::{InBytes, PersonInBytes};
 use super::sharpen::{amount, sharpen};
 use super::{ImageDecoder, StageConv};
 use crate::identity_encoder::{COLOURS, IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
@@ -30,7 +30,7 @@ pub struct PreparedIdentity {
 /// From motion to images.
 #[derive(Debug, Clone)]
 enum Path {
-    OnUnit(Arc<OnUnit>, PersonOnUnit),
+    InBytes(Arc<InBytes>, PersonInBytes),
     Stages {
         /// (first map, motion width)
         input_weight: Tensor,
@@ -69,13 +69,10 @@ impl ImageDecoder {
         if identity.vector.dim(0)? != 1 {
             candle_core::bail!("prepare takes one identity, not {}", identity.vector.dim(0)?);
         }
-        let weight = self.input.weight.detach();
-        let bias = self.input.bias.as_ref().map(Tensor::detach);
-        let for_identity = weight.narrow(1, 0, self.identity_width)?;
-        let input_bias = ops::linear(&identity.vector.detach(), &for_identity, bias.as_ref())?.squeeze(0)?;
+        let vector = identity.vector.detach();
         let constants = (0..self.stages.len()).map(|i| self.constant(i, identity)).collect::<Result<Vec<_>>>()?;
-        let path = match self.on_unit()? {
-            Some(unit) => Path::OnUnit(unit.clone(), unit.person(&input_bias, &constants)?),
+        let path = match self.in_bytes()? {
+            Some(nets) => Path::InBytes(nets.clone(), nets.person(&vector, &constants)?),
             None => {
                 let stages = constants.into_iter().enumerate().map(|(i, constant)| {
                     let stage = &self.stages[i];
@@ -87,6 +84,8 @@ impl ImageDecoder {
                     Ok(PreparedStage { weight: self.folded_weight(i)?, kind, constant, finish })
                 });
                 let stages = stages.collect::<Result<_>>()?;
+                let [weight, bias] = self.identity_weight()?;
+                let input_bias = ops::linear(&vector, &weight, Some(&bias))?.squeeze(0)?;
                 Path::Stages { input_weight: self.motion_weight()?, input_bias, stages }
             }
         };
@@ -96,6 +95,16 @@ impl ImageDecoder {
             prepared.sharpen = amount(&image, &identity.image.squeeze(0)?, self.sharpness)?;
         }
         Ok(prepared)
+    }
+
+    /// What of the input is the identity's, (first map, identity's width) and (first map).
+    fn identity_weight(&self) -> Result<[Tensor; 2]> {
+        let weight = self.input.weight.detach().narrow(1, 0, self.identity_width)?.contiguous()?;
+        let bias = match &self.input.bias {
+            Some(bias) => bias.detach(),
+            None => weight.narrow(1, 0, 1)?.squeeze(1)?.zeros_like()?,
+        };
+        Ok([weight, bias])
     }
 
     /// What of the input is motion's: (first map, motion width).
@@ -138,10 +147,10 @@ impl ImageDecoder {
         weight.broadcast_mul(&scale.reshape(&dims)?)?.contiguous()
     }
 
-    /// The decoder on a matrix unit, laid out at first use; `None` without one, for stages that are no sub-pixel convolutions,
-    /// and while anything learns.
-    fn on_unit(&self) -> Result<Option<Arc<OnUnit>>> {
-        if let Some(known) = self.on_unit.get() {
+    /// The decoder in bytes, laid out at first use; `None` where no vectors multiply them, for stages that are no sub-pixel
+    /// convolutions, and while anything learns.
+    fn in_bytes(&self) -> Result<Option<Arc<InBytes>>> {
+        if let Some(known) = self.in_bytes.get() {
             return Ok(known.clone());
         }
         let sub_pixel = self.stages.iter().enumerate().all(|(i, stage)| {
@@ -156,8 +165,9 @@ impl ImageDecoder {
             return Ok(None);
         }
         let stages = (0..self.stages.len()).map(|i| self.folded_weight(i)).collect::<Result<Vec<_>>>()?;
-        let unit = OnUnit::new(&self.motion_weight()?, &stages, self.base)?.map(Arc::new);
-        Ok(self.on_unit.get_or_init(|| unit).clone())
+        let [weight, bias] = self.identity_weight()?;
+        let nets = InBytes::new([&weight, &bias], &self.motion_weight()?, &stages, self.base)?.map(Arc::new);
+        Ok(self.in_bytes.get_or_init(|| nets).clone())
     }
 
     /// Images of one person in inference: equal to [`ImageDecoder::forward`] up to rounding, and several times faster.
@@ -171,9 +181,9 @@ impl ImageDecoder {
             candle_core::bail!("there is no motion to decode");
         }
         match &identity.path {
-            Path::OnUnit(unit, person) => {
+            Path::InBytes(nets, person) => {
                 let copy = |planes: &[f32], out: &mut [f32]| out.copy_from_slice(planes);
-                let values = unit.each(&motion, person, identity.sharpen, IMAGE, copy)?;
+                let values = nets.each(&motion, person, identity.sharpen, IMAGE, copy)?;
                 Tensor::from_vec(values, (motion.dim(0)?, COLOURS, IMAGE_HEIGHT, IMAGE_WIDTH), motion.device())
             }
             Path::Stages { input_weight, input_bias, stages } => {
@@ -188,12 +198,13 @@ impl ImageDecoder {
 
     /// The same as RGB bytes, a pixel's colours together, image after image.
     pub fn draw(&self, motion: &Tensor, identity: &PreparedIdentity) -> Result<Vec<u8>> {
-        let motion = motion.detach();
-        let parts = parts(&motion)?.into_iter().map(|motion| match &identity.path {
-            Path::OnUnit(unit, person) => unit.each(&motion, person, identity.sharpen, IMAGE, interleave),
-            Path::Stages { .. } => to_bytes(&self.decode(&motion, identity)?),
-        });
-        Ok(parts.collect::<Result<Vec<_>>>()?.concat())
+        match &identity.path {
+            Path::InBytes(nets, person) => nets.each(&motion.detach(), person, identity.sharpen, IMAGE, interleave),
+            Path::Stages { .. } => {
+                let parts = parts(motion)?.into_iter().map(|motion| to_bytes(&self.decode(&motion, identity)?));
+                Ok(parts.collect::<Result<Vec<_>>>()?.concat())
+            }
+        }
     }
 
     fn through_stages(
@@ -235,7 +246,7 @@ mod tests {
     use crate::params::Params;
     use candle_core::Device;
 
-    /// Nets that have learnt, on a matrix unit where there is one, draw what nets that learn do, to a part of a level in 255
+    /// Nets that have learnt, in bytes where vectors multiply these, draw what nets that learn do, to a part of a level in 255
     /// for each map; and bytes are what images are, however many are drawn.
     #[test]
     fn nets_that_have_learnt_draw_the_same() {

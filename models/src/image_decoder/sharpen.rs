@@ -6,7 +6,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::sharpness::{covariance, laplacian};
+use super::sharpness::{LUMA, covariance, laplacian};
 use crate::identity_encoder::IMAGE_WIDTH;
 use crate::{ops, simd};
 
@@ -34,11 +34,10 @@ pub(super) fn sharpen(images: &Tensor, amount: f64) -> Result<Tensor> {
 /// - `image`, `other`: (3, H, W)
 pub(super) fn amount(image: &Tensor, other: &Tensor, share: f64) -> Result<f64> {
     const MOST: f64 = 2.5;
-    let image = image.unsqueeze(0)?;
-    let detail = (&image - blur(&blur(&image, 3)?, 2)?)?;
+    let (image, other) = (luma(image)?, luma(other)?);
+    let detail = (&image - blur(&blur(&image, 1)?, 0)?)?;
     // Sharpened by a, the Laplacian is l + a d.
-    let (l, d) = (laplacian_of(&image.squeeze(0)?)?, laplacian_of(&detail.squeeze(0)?)?);
-    let wanted = laplacian_of(other)?;
+    let (l, d, wanted) = (laplacian_of(&image)?, laplacian_of(&detail)?, laplacian_of(&other)?);
     let (plain, both, full) = (covariance(&l, &l), covariance(&l, &d), covariance(&d, &d));
     let missing = share * covariance(&wanted, &wanted) - plain;
     if missing <= 0. || full <= 0. {
@@ -47,11 +46,17 @@ pub(super) fn amount(image: &Tensor, other: &Tensor, share: f64) -> Result<f64> 
     Ok((((both * both + full * missing).sqrt() - both) / full).min(MOST))
 }
 
-/// [`laplacian`] of planes.
-fn laplacian_of(image: &Tensor) -> Result<Vec<f64>> {
-    let (_, height, width) = image.dims3()?;
-    let planes = image.to_vec3::<f32>()?;
-    Ok(laplacian([width, height], |x, y| [0, 1, 2].map(|c| f64::from(planes[c][y][x]))))
+/// (3, H, W) as (H, W): luma and Laplacian may change places, and one plane is a third of the work.
+fn luma(image: &Tensor) -> Result<Tensor> {
+    let weights = Tensor::new(&LUMA, image.device())?.to_dtype(image.dtype())?.reshape((3, 1, 1))?;
+    image.broadcast_mul(&weights)?.sum(0)
+}
+
+/// [`laplacian`] of (H, W).
+fn laplacian_of(luma: &Tensor) -> Result<Vec<f64>> {
+    let (height, width) = luma.dims2()?;
+    let lines = luma.to_vec2::<f32>()?;
+    Ok(laplacian([width, height], |x, y| f64::from(lines[y][x])))
 }
 
 /// Blurred along one axis.
@@ -163,7 +168,7 @@ mod tests {
         let once = blur(&blur(&other.unsqueeze(0).unwrap(), 3).unwrap(), 2).unwrap();
         let image = (once * 0.6).unwrap().squeeze(0).unwrap();
         let variance = |image: &Tensor| {
-            let values = laplacian_of(image).unwrap();
+            let values = laplacian_of(&luma(image).unwrap()).unwrap();
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64
         };

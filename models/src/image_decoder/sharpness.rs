@@ -5,11 +5,15 @@
 const COLUMNS: [f64; 2] = [0.275, 0.725];
 const ROWS: [f64; 2] = [0.2125, 0.7125];
 /// Luma of red, green and blue (ITU-R BT.601).
-const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
+pub(super) const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 
-/// The Laplacian of an image where the mouth is, row by row; `rgb` gives the colour at a column and a row.
-pub fn laplacian([width, height]: [usize; 2], rgb: impl Fn(usize, usize) -> [f64; 3]) -> Vec<f64> {
-    let luma = |x: usize, y: usize| LUMA.iter().zip(rgb(x, y)).map(|(weight, value)| weight * value).sum::<f64>();
+/// Luma of a colour.
+pub fn luma(rgb: [f64; 3]) -> f64 {
+    LUMA.iter().zip(rgb).map(|(weight, value)| weight * value).sum()
+}
+
+/// The Laplacian of an image where the mouth is, row by row; `luma` gives the luma at a column and a row.
+pub fn laplacian([width, height]: [usize; 2], luma: impl Fn(usize, usize) -> f64) -> Vec<f64> {
     // The outermost pixels have no neighbours on all sides.
     let within = |parts: [f64; 2], size: usize| {
         let [start, end] = parts.map(|part| (part * size as f64).round() as usize);

@@ -54,13 +54,29 @@ impl FixedLinear {
     /// # Shapes
     /// (..., I) -> (..., O)
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        self.product(xs, self.bias.as_deref())
+    }
+
+    /// The same with another bias.
+    ///
+    /// # Shapes
+    /// (..., I), (O) -> (..., O)
+    pub fn forward_with(&self, xs: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        if bias.dims() != [self.outputs] {
+            bail!("linear: bias {:?} does not fit {} outputs", bias.shape(), self.outputs);
+        }
+        let bias = bias.contiguous()?;
+        self.product(xs, Some(&View::new(&bias)?))
+    }
+
+    fn product(&self, xs: &Tensor, bias: Option<&[f32]>) -> Result<Tensor> {
         let mut dims = xs.dims().to_vec();
         match dims.last_mut() {
             Some(last) if *last == self.inputs => *last = self.outputs,
             _ => bail!("linear: xs {:?} does not fit {} inputs", xs.shape(), self.inputs),
         }
         let xs = xs.contiguous()?;
-        let base = self.bias.as_deref().map_or(Base::Zero, Base::Row);
+        let base = bias.map_or(Base::Zero, Base::Row);
         tensor(self.weight.product(Mat::rows(&View::new(&xs)?, self.inputs), base), dims)
     }
 }

@@ -6,8 +6,6 @@
 //! Heinecke, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations", 2019). An element
 //! a b of a sum is so within 3 2^-16 |a b| of the true product.
 //!
-//! Images, of which 8 bits are seen, do with the high parts alone. Where there is no unit, vectors multiply these ([`dot`]).
-//!
 //! So it serves nets that have learnt. In training gradients are small differences of large sums, of which 16 bits leave
 //! little: they stay with the vectors.
 //!
@@ -17,18 +15,14 @@
 #[cfg_attr(not(target_arch = "x86_64"), path = "amx/no_unit.rs")]
 mod unit;
 
-#[cfg_attr(target_arch = "x86_64", path = "amx/dot.rs")]
-#[cfg_attr(not(target_arch = "x86_64"), path = "amx/no_dot.rs")]
-mod dot;
-
 use super::super::cpu::simd;
 use super::tile::{PANEL, Start};
 
 /// Rows of the left and columns of the right matrix in a tile.
-pub(in crate::ops) const SIDE: usize = 16;
+pub(super) const SIDE: usize = 16;
 
 /// Columns of the left and rows of the right matrix that the unit multiplies at once.
-pub(in crate::ops) const STEP: usize = 32;
+pub(super) const STEP: usize = 32;
 
 /// Rows of the right matrix that a product takes at once: so many, of a panel, stay in a second-level cache.
 pub(super) const DEPTH: usize = 1024;
@@ -36,20 +30,10 @@ pub(super) const DEPTH: usize = 1024;
 /// Words of one part of a tile: a word holds two numbers that meet at the unit at once.
 const TILE: usize = SIDE * STEP / 2;
 
-/// Whether a right matrix with so many rows and columns is worth laying out for the unit. Not a question of how many rows are
-/// multiplied with it, so that the parts of a sequence give what the whole gives.
-pub(in crate::ops) fn worth(depth: usize, columns: usize) -> bool {
-    large(depth, columns) && unit::available()
-}
-
-/// The same where high parts alone are multiplied, which vectors do too.
-pub(in crate::ops) fn worth_for_high(depth: usize, columns: usize) -> bool {
-    large(depth, columns) && (unit::available() || dot::available())
-}
-
-/// Whether so many rows and columns fill tiles at least by half.
-fn large(depth: usize, columns: usize) -> bool {
-    depth >= STEP / 2 && columns >= SIDE / 2
+/// Whether a right matrix with so many rows and columns is worth laying out for the unit: they fill tiles at least by half.
+/// Not a question of how many rows are multiplied with it, so that the parts of a sequence give what the whole gives.
+pub(super) fn worth(depth: usize, columns: usize) -> bool {
+    depth >= STEP / 2 && columns >= SIDE / 2 && unit::available()
 }
 
 /// The depth for which a laid-out matrix has room.
@@ -58,7 +42,7 @@ pub(super) fn depth(depth: usize) -> usize {
 }
 
 /// Words that a left matrix of so many rows takes, or a right one of so many columns.
-pub(in crate::ops) fn words(side: usize, of_depth: usize) -> usize {
+pub(super) fn words(side: usize, of_depth: usize) -> usize {
     side.next_multiple_of(SIDE) * depth(of_depth)
 }
 
@@ -76,7 +60,7 @@ pub(super) fn words_mut(floats: &mut [f32]) -> &mut [u32] {
 
 /// High and low part of a number, each in the upper half of a word.
 #[inline(always)]
-pub(in crate::ops) fn parts(x: f32) -> (u32, u32) {
+pub(super) fn parts(x: f32) -> (u32, u32) {
     /// Half of what is cut off.
     const HALF: u32 = 0x8000;
     const UPPER: u32 = 0xffff_0000;
@@ -88,7 +72,7 @@ pub(in crate::ops) fn parts(x: f32) -> (u32, u32) {
 simd! {
     /// Lays out a panel of a right matrix, rows of [`PANEL`]. Tiles of [`SIDE`] columns follow one another, in each the
     /// steps, in each the high and the low parts, in each the pairs of rows.
-    pub(in crate::ops) fn lay_out_right(panel: &[f32], dst: &mut [u32]) {
+    pub(super) fn lay_out_right(panel: &[f32], dst: &mut [u32]) {
         const NONE: [f32; PANEL] = [0.0; PANEL];
         let (rows, _) = panel.as_chunks::<PANEL>();
         let tile = 2 * TILE * rows.len().div_ceil(STEP);
@@ -136,15 +120,15 @@ simd! {
     }
 }
 
-/// A left matrix in numbers of the unit: row r of tile i begins at `i tile + r row`, its low parts, where it has any, `low`
-/// further on, and its steps, [`STEP`] numbers each, `steps` further on.
+/// A left matrix in numbers of the unit: row r of tile i begins at `i tile + r row`, its low parts `low` further on, and its
+/// steps, [`STEP`] numbers each, `steps` further on.
 #[derive(Clone, Copy)]
-pub(in crate::ops) struct Left<'a> {
-    pub(in crate::ops) numbers: &'a [u16],
-    pub(in crate::ops) row: usize,
-    pub(in crate::ops) tile: usize,
-    pub(in crate::ops) low: Option<usize>,
-    pub(in crate::ops) steps: &'a [usize],
+pub(super) struct Left<'a> {
+    pub(super) numbers: &'a [u16],
+    pub(super) row: usize,
+    pub(super) tile: usize,
+    pub(super) low: usize,
+    pub(super) steps: &'a [usize],
 }
 
 impl<'a> Left<'a> {
@@ -162,14 +146,14 @@ impl<'a> Left<'a> {
         // SAFETY: two numbers are a word, and any bits are valid for either.
         let numbers = unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), 2 * words.len()) };
         let steps = &STEPS[..depth.div_ceil(STEP)];
-        Self { numbers, row: STEP, tile: 4 * steps.len() * TILE, low: Some(2 * TILE), steps }
+        Self { numbers, row: STEP, tile: 4 * steps.len() * TILE, low: 2 * TILE, steps }
     }
 
     /// Whether so many rows lie inside the numbers.
     fn holds(&self, rows: usize) -> bool {
         let last = (rows - 1) / SIDE * self.tile + (rows - 1) % SIDE * self.row;
         let step = self.steps.iter().max().map_or(0, |step| step + STEP);
-        self.tile >= (SIDE - 1) * self.row && last + self.low.unwrap_or(0) + step <= self.numbers.len()
+        self.tile >= (SIDE - 1) * self.row && last + self.low + step <= self.numbers.len()
     }
 }
 
@@ -181,9 +165,8 @@ struct Sums([[f32; 2 * SIDE]; 2 * SIDE]);
 /// begins at `dst[r stride]`.
 ///
 /// # Safety
-/// The unit is there ([`worth`]), or what stands in for it where the left matrix has no low parts ([`worth_for_high`]); the
-/// result's elements, and those of `start`, lie inside allocations that nobody else uses.
-pub(in crate::ops) unsafe fn product(
+/// The unit is there ([`worth`]); the result's elements, and those of `start`, lie inside allocations that nobody else uses.
+pub(super) unsafe fn product(
     [rows, width]: [usize; 2],
     left: Left<'_>,
     right: &[u32],
@@ -194,7 +177,6 @@ pub(in crate::ops) unsafe fn product(
     let tile = left.steps.len() * 2 * TILE;
     assert!(left.holds(rows) && right.len() >= width.div_ceil(SIDE) * tile && tile > 0, "a product does not fit");
     let mut sums = Sums([[0.0; 2 * SIDE]; 2 * SIDE]);
-    let on_unit = unit::available();
     let mut shaped = [0; 2];
     // Two tiles of columns stay in the cache while all rows pass.
     for column in (0..width).step_by(2 * SIDE) {
@@ -208,7 +190,7 @@ pub(in crate::ops) unsafe fn product(
             // A tile that is not there is the one above again, with one row, which is not read.
             let below = (rows - row).saturating_sub(SIDE).min(SIDE);
             let shape = [SIDE.min(rows - row), below.max(1)];
-            if on_unit && shape != shaped {
+            if shape != shaped {
                 // SAFETY: the unit is there.
                 unsafe { unit::shape(shape) };
                 shaped = shape;
@@ -217,19 +199,13 @@ pub(in crate::ops) unsafe fn product(
             let below = if below > 0 { &above[left.tile..] } else { above };
             let (above, columns) = ([above, below].map(<[u16]>::as_ptr), [near, far].map(<[u32]>::as_ptr));
             // SAFETY: the tiles lie inside the matrices, by the assertion; the unit's shapes fit.
-            match left.low {
-                Some(_) => unsafe { unit::sum(left, above, columns, &mut sums.0) },
-                None if on_unit => unsafe { unit::sum_of_high(left, above, columns, &mut sums.0) },
-                None => unsafe { dot::sum_of_high(left, above, shape, columns, &mut sums.0) },
-            }
+            unsafe { unit::sum(left, above, columns, &mut sums.0) };
             let dst = dst.wrapping_add(row * stride + column);
             add(&sums, (rows - row).min(2 * SIDE), (width - column).min(2 * SIDE), dst, stride, start);
         }
     }
-    if on_unit {
-        // SAFETY: the unit is there. Released, it costs a change of threads nothing.
-        unsafe { unit::release() };
-    }
+    // SAFETY: the unit is there. Released, it costs a change of threads nothing.
+    unsafe { unit::release() };
 }
 
 simd! {
@@ -303,35 +279,6 @@ mod tests {
                 let bound = sizes * (3.0 / 65_536.0 + depth as f64 / 16_777_216.0) + 1e-7;
                 let expected = f64::from(start[c]) + sum;
                 assert!((f64::from(*ours) - expected).abs() <= bound, "{rows} {width} {depth} at {r} {c}");
-            }
-        }
-    }
-
-    /// Also where there is a unit, which goes first.
-    #[test]
-    fn vectors_multiply_high_parts() {
-        if !dot::available() {
-            return eprintln!("this processor has no vectors that multiply bf16");
-        }
-        for [rows, depth] in [[1, 32], [16, 64], [19, 33], [32, 320]] {
-            let (left, right) = (numbers(rows * depth, 7), numbers(depth * PANEL, 8));
-            let (mut above, mut panel) = (vec![0; words(rows, depth)], vec![0; words(PANEL, depth)]);
-            lay_out_left(&left, depth, rows, depth, &mut above);
-            lay_out_right(&right, &mut panel);
-            let laid_out = Left { low: None, ..Left::laid_out(&above, depth) };
-            let first = laid_out.numbers.as_ptr();
-            let second = first.wrapping_add(if rows > SIDE { laid_out.tile } else { 0 });
-            let of_tiles = [rows.min(SIDE), rows.saturating_sub(SIDE).max(1)];
-            let columns = [0, words(SIDE, depth)].map(|at| panel[at..].as_ptr());
-            let mut sums = [[f32::NAN; 2 * SIDE]; 2 * SIDE];
-            // SAFETY: such vectors are there, and the matrices have these tiles.
-            unsafe { dot::sum_of_high(laid_out, [first, second], of_tiles, columns, &mut sums) };
-            let high = |x: f32| f64::from(f32::from_bits(parts(x).0));
-            for (r, c) in (0..rows).flat_map(|r| (0..2 * SIDE).map(move |c| (r, c))) {
-                let terms = (0..depth).map(|k| high(left[r * depth + k]) * high(right[k * PANEL + c]));
-                let (sum, sizes) = terms.fold((0.0, 0.0), |(sum, sizes), term| (sum + term, sizes + term.abs()));
-                let bound = sizes * depth as f64 / 16_777_216.0 + 1e-7;
-                assert!((f64::from(sums[r][c]) - sum).abs() <= bound, "{rows} {depth} at {r} {c}");
             }
         }
     }

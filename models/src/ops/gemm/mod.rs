@@ -4,7 +4,8 @@
 //! panels that a tile reads from the first-level cache, the left one into blocks for the second-level cache. Where the
 //! processor has a unit for products, right matrices that do not change are laid out for it ([`amx`]).
 
-pub(super) mod amx;
+mod amx;
+pub(super) mod bytes;
 pub(super) mod tile;
 
 use std::cell::RefCell;

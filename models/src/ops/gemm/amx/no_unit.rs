@@ -22,5 +22,3 @@ pub(super) unsafe fn sum(
 ) {
     unreachable!("no unit");
 }
-
-pub(super) use sum as sum_of_high;

@@ -93,95 +93,77 @@ pub(super) unsafe fn release() {
     unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };
 }
 
-/// Defines a product of two tiles of the left with two of the right matrix, whose steps multiply their high parts and go on
-/// with the given instructions.
-macro_rules! product_of_tiles {
-    ($(#[$attr:meta])* $name:ident $(, $step:literal)* $(,)?) => {
-        $(#[$attr])*
-        ///
-        /// # Safety
-        /// The unit has its shapes, and the tiles of the right matrix as many steps as the left one.
-        pub(super) unsafe fn $name(
-            left: Left<'_>,
-            [above, below]: [*const u16; 2],
-            [near, far]: [*const u32; 2],
-            sums: &mut [[f32; 2 * SIDE]; 2 * SIDE],
-        ) {
-            // SAFETY: reads the steps, writes the sums.
-            unsafe {
-                asm!(
-                    "tilezero tmm0",
-                    "tilezero tmm1",
-                    "tilezero tmm2",
-                    "tilezero tmm3",
-                    "2:",
-                    "mov {lower}, [{step}]",
-                    "lea {upper}, [{above} + 2 * {lower}]",
-                    "lea {lower}, [{below} + 2 * {lower}]",
-                    "tileloadd tmm4, [{upper} + {row}]",
-                    "tileloadd tmm6, [{near} + {line}]",
-                    "tdpbf16ps tmm0, tmm4, tmm6",
-                    "tileloadd tmm7, [{far} + {line}]",
-                    "tdpbf16ps tmm1, tmm4, tmm7",
-                    "tileloadd tmm5, [{lower} + {row}]",
-                    "tdpbf16ps tmm2, tmm5, tmm6",
-                    "tdpbf16ps tmm3, tmm5, tmm7",
-                    $($step,)*
-                    "add {step}, 8",
-                    "add {near}, 2048",
-                    "add {far}, 2048",
-                    "dec {steps}",
-                    "jnz 2b",
-                    "mov {upper:e}, 128",
-                    "tilestored [{sums} + {upper}], tmm0",
-                    "tilestored [{sums} + {upper} + 64], tmm1",
-                    "tilestored [{sums} + {upper} + 2048], tmm2",
-                    "tilestored [{sums} + {upper} + 2112], tmm3",
-                    // What a step has no need of.
-                    "/* {low} */",
-                    above = in(reg) above,
-                    below = in(reg) below,
-                    near = inout(reg) near => _,
-                    far = inout(reg) far => _,
-                    step = inout(reg) left.steps.as_ptr() => _,
-                    steps = inout(reg) left.steps.len() => _,
-                    row = in(reg) 2 * left.row,
-                    low = in(reg) 2 * left.low.unwrap_or(0),
-                    line = in(reg) 64usize,
-                    sums = in(reg) sums.as_mut_ptr(),
-                    upper = out(reg) _,
-                    lower = out(reg) _,
-                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-                    options(nostack),
-                );
-            }
-        }
-    };
+/// The products of two tiles of the left with two of the right matrix: of high parts, of high with low and of low with high
+/// ones.
+///
+/// # Safety
+/// The unit has its shapes, and the tiles of the right matrix as many steps as the left one.
+pub(super) unsafe fn sum(
+    left: Left<'_>,
+    [above, below]: [*const u16; 2],
+    [near, far]: [*const u32; 2],
+    sums: &mut [[f32; 2 * SIDE]; 2 * SIDE],
+) {
+    // SAFETY: reads the steps, writes the sums.
+    unsafe {
+        asm!(
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "2:",
+            "mov {lower}, [{step}]",
+            "lea {upper}, [{above} + 2 * {lower}]",
+            "lea {lower}, [{below} + 2 * {lower}]",
+            "tileloadd tmm4, [{upper} + {row}]",
+            "tileloadd tmm6, [{near} + {line}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{far} + {line}]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tileloadd tmm5, [{lower} + {row}]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "tileloadd tmm6, [{near} + {line} + 1024]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tileloadd tmm7, [{far} + {line} + 1024]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {upper}, {low}",
+            "add {lower}, {low}",
+            "tileloadd tmm4, [{upper} + {row}]",
+            "tileloadd tmm6, [{near} + {line}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm5, [{lower} + {row}]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tileloadd tmm7, [{far} + {line}]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "add {step}, 8",
+            "add {near}, 2048",
+            "add {far}, 2048",
+            "dec {steps}",
+            "jnz 2b",
+            "mov {upper:e}, 128",
+            "tilestored [{sums} + {upper}], tmm0",
+            "tilestored [{sums} + {upper} + 64], tmm1",
+            "tilestored [{sums} + {upper} + 2048], tmm2",
+            "tilestored [{sums} + {upper} + 2112], tmm3",
+            above = in(reg) above,
+            below = in(reg) below,
+            near = inout(reg) near => _,
+            far = inout(reg) far => _,
+            step = inout(reg) left.steps.as_ptr() => _,
+            steps = inout(reg) left.steps.len() => _,
+            row = in(reg) 2 * left.row,
+            low = in(reg) 2 * left.low,
+            line = in(reg) 64usize,
+            sums = in(reg) sums.as_mut_ptr(),
+            upper = out(reg) _,
+            lower = out(reg) _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
 }
-
-product_of_tiles!(
-    /// The product of high parts.
-    sum_of_high,
-);
-
-product_of_tiles!(
-    /// The products of high parts, of high with low and of low with high parts.
-    sum,
-    "tileloadd tmm6, [{near} + {line} + 1024]",
-    "tdpbf16ps tmm0, tmm4, tmm6",
-    "tdpbf16ps tmm2, tmm5, tmm6",
-    "tileloadd tmm7, [{far} + {line} + 1024]",
-    "tdpbf16ps tmm1, tmm4, tmm7",
-    "tdpbf16ps tmm3, tmm5, tmm7",
-    "add {upper}, {low}",
-    "add {lower}, {low}",
-    "tileloadd tmm4, [{upper} + {row}]",
-    "tileloadd tmm6, [{near} + {line}]",
-    "tdpbf16ps tmm0, tmm4, tmm6",
-    "tileloadd tmm5, [{lower} + {row}]",
-    "tdpbf16ps tmm2, tmm5, tmm6",
-    "tileloadd tmm7, [{far} + {line}]",
-    "tdpbf16ps tmm1, tmm4, tmm7",
-    "tdpbf16ps tmm3, tmm5, tmm7",
-);

@@ -1,5 +1,5 @@
-//! Images on a matrix unit: from motion to the first map, through all sub-pixel convolutions, and to what is asked for, each
-//! image on one thread.
+//! Images by products of bytes: from motion to the first map, through all sub-pixel convolutions, and to what is asked for,
+//! each image on one thread.
 
 use candle_core::{Result, Tensor};
 
@@ -8,9 +8,9 @@ use crate::ops::{self, FixedLinear, SubPixelChain, SubPixelConstants};
 
 /// What of an image decoder is the same for everyone.
 #[derive(Debug)]
-pub(super) struct OnUnit {
-    /// Motion to the first map, a pixel's channels together.
-    input: FixedLinear,
+pub(super) struct InBytes {
+    /// The identity's vector, and motion, to the first map, a pixel's channels together.
+    inputs: [FixedLinear; 2],
     chain: SubPixelChain,
     /// (channels, height, width) of the first map.
     base: [usize; 3],
@@ -18,29 +18,38 @@ pub(super) struct OnUnit {
 
 /// One person's share.
 #[derive(Debug, Clone)]
-pub(super) struct PersonOnUnit {
+pub(super) struct PersonInBytes {
     /// (first map)
     input: Tensor,
     constants: SubPixelConstants,
 }
 
-impl OnUnit {
-    /// `None` where there is no matrix unit.
+impl InBytes {
+    /// `None` where no vectors multiply bytes.
     ///
     /// # Shapes
-    /// - `input`: (first map, motion width)
+    /// - `identity`: (first map, identity's width) and (first map)
+    /// - `motion`: (first map, motion width)
     /// - `stages`: weights of the convolutions
-    pub(super) fn new(input: &Tensor, stages: &[Tensor], base: [usize; 3]) -> Result<Option<Self>> {
+    pub(super) fn new(
+        identity: [&Tensor; 2],
+        motion: &Tensor,
+        stages: &[Tensor],
+        base: [usize; 3],
+    ) -> Result<Option<Self>> {
         let Some(chain) = SubPixelChain::new(stages, [base[1], base[2]])? else { return Ok(None) };
-        Ok(FixedLinear::new(&pixels_first(input, base)?, None)?.map(|input| Self { input, chain, base }))
+        let bias = pixels_first(&identity[1].unsqueeze(1)?, base)?.flatten_all()?;
+        let identity = FixedLinear::new(&pixels_first(identity[0], base)?, Some(&bias))?;
+        let motion = FixedLinear::new(&pixels_first(motion, base)?, None)?;
+        Ok(identity.zip(motion).map(|(identity, motion)| Self { inputs: [identity, motion], chain, base }))
     }
 
     /// # Shapes
-    /// - `input`: (first map)
+    /// - `identity`: (1, identity's width)
     /// - `constants`: (1, C, H, W) for each convolution
-    pub(super) fn person(&self, input: &Tensor, constants: &[Tensor]) -> Result<PersonOnUnit> {
-        let input = pixels_first(&input.unsqueeze(1)?, self.base)?.flatten_all()?;
-        Ok(PersonOnUnit { input, constants: self.chain.constants(constants)? })
+    pub(super) fn person(&self, identity: &Tensor, constants: &[Tensor]) -> Result<PersonInBytes> {
+        let input = self.inputs[0].forward(identity)?.squeeze(0)?;
+        Ok(PersonInBytes { input, constants: self.chain.constants(constants)? })
     }
 
     /// What `finish` makes of each image's planes, 3 x 80 x 160 in 0..1, sharpened: `len` elements, one after the other.
@@ -50,13 +59,13 @@ impl OnUnit {
     pub(super) fn each<T: Send + Clone + Default>(
         &self,
         motion: &Tensor,
-        person: &PersonOnUnit,
+        person: &PersonInBytes,
         sharpen: f64,
         len: usize,
         finish: impl Fn(&[f32], &mut [T]) + Sync,
     ) -> Result<Vec<T>> {
         let [channels, height, width] = self.base;
-        let xs = ops::relu(&self.input.forward(motion)?.broadcast_add(&person.input)?)?;
+        let xs = self.inputs[1].forward_with(motion, &person.input)?;
         let xs = xs.reshape((motion.dim(0)?, height, width, channels))?;
         self.chain.each(&xs, &person.constants, len, |planes, out| {
             sigmoid(planes);
