@@ -12,7 +12,7 @@ use crate::pitch_decoder::PitchConfig;
 use crate::text_encoder::TextEncoderConfig;
 
 /// The presets: (name, TOML text).
-const PRESETS: [(&str, &str); 14] = [
+const PRESETS: [(&str, &str); 15] = [
     ("voice-light", include_str!("../configs/voice-light.toml")),
     ("voice-paper", include_str!("../configs/voice-paper.toml")),
     ("lips-light", include_str!("../configs/lips-light.toml")),
@@ -24,6 +24,7 @@ const PRESETS: [(&str, &str); 14] = [
     ("landmarks-light", include_str!("../configs/landmarks-light.toml")),
     ("reader-light", include_str!("../configs/reader-light.toml")),
     ("dual-lip-light", include_str!("../configs/dual-lip-light.toml")),
+    ("dual-lip-tacotron", include_str!("../configs/dual-lip-tacotron.toml")),
     ("dual-lip-paper", include_str!("../configs/dual-lip-paper.toml")),
     ("transformer-t2l-light", include_str!("../configs/transformer-t2l-light.toml")),
     ("transformer-t2l-paper", include_str!("../configs/transformer-t2l-paper.toml")),

@@ -109,13 +109,15 @@ impl LipsNets {
     pub(crate) fn generate(&self, meta: &LipsMeta, clock: &Clock, identity: &[u8]) -> Result<Vec<u8>> {
         let identity = self.model.identity.forward(&crops_to_tensor(&[identity], &self.device)?, &Mode::Eval)?;
         let (fps, hz) = (f64::from(meta.fps), self.config.motion_hz);
-        let (motion, _) = self.motion(meta, clock, &identity)?;
+        let image = &self.model.image;
+        let (motion, prepared) = rayon::join(|| self.motion(meta, clock, &identity), || image.prepare(&identity));
+        let ((motion, _), mut prepared) = (motion?, prepared?);
         let positions = (0..clock.n_video_frames).map(|k| motion_position(k, fps, hz));
         let (rows, shares): (Vec<u32>, Vec<f32>) = positions.map(|(row, share)| (row as u32, share)).unzip();
         let motion = motion_at(&motion, &rows, &shares)?;
         // The identity is the first video frame.
-        let prepared = self.model.image.prepare(&identity, Some(&motion.narrow(0, 0, 1)?))?;
-        Ok(self.model.image.draw(&motion, &prepared)?)
+        image.sharpen(&mut prepared, &identity, &motion.narrow(0, 0, 1)?)?;
+        Ok(image.draw(&motion, &prepared)?)
     }
 
     /// The motion of a clip on its grid, (1, T, D), and where in the clip its vectors lie.

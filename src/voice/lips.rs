@@ -83,7 +83,8 @@ impl LipsNets {
         let timeline = Timeline::from_boundaries(vec![0, second / 2, second])?;
         let rest = self.motion_of(&states, &silence, &timeline, &identity)?.at(0.5)?;
         let shown = Tensor::from_slice(&rest, (1, rest.len()), &self.device)?;
-        let prepared = self.model.image.prepare(&identity, Some(&shown))?;
+        let mut prepared = self.model.image.prepare(&identity)?;
+        self.model.image.sharpen(&mut prepared, &identity, &shown)?;
         Ok(LipsIdentity { identity, prepared, rest })
     }
 

@@ -3,6 +3,7 @@
 
 use candle_core::{Result, Tensor};
 
+use super::prepared::Share;
 use super::sharpen::sharpen_plane;
 use crate::ops::{self, FixedLinear, SubPixelChain, SubPixelConstants};
 
@@ -12,6 +13,8 @@ pub(super) struct InBytes {
     /// The identity's vector, and motion, to the first map, a pixel's channels together.
     inputs: [FixedLinear; 2],
     chain: SubPixelChain,
+    /// What each stage makes of the identity.
+    pub(super) shares: Vec<Share>,
     /// (channels, height, width) of the first map.
     base: [usize; 3],
 }
@@ -35,13 +38,14 @@ impl InBytes {
         identity: [&Tensor; 2],
         motion: &Tensor,
         stages: &[Tensor],
+        shares: Vec<Share>,
         base: [usize; 3],
     ) -> Result<Option<Self>> {
         let Some(chain) = SubPixelChain::new(stages, [base[1], base[2]])? else { return Ok(None) };
         let bias = pixels_first(&identity[1].unsqueeze(1)?, base)?.flatten_all()?;
         let identity = FixedLinear::new(&pixels_first(identity[0], base)?, Some(&bias))?;
         let motion = FixedLinear::new(&pixels_first(motion, base)?, None)?;
-        Ok(identity.zip(motion).map(|(identity, motion)| Self { inputs: [identity, motion], chain, base }))
+        Ok(identity.zip(motion).map(|(identity, motion)| Self { inputs: [identity, motion], chain, shares, base }))
     }
 
     /// # Shapes

@@ -1,6 +1,7 @@
 //! The image decoder made ready for one person: BatchNorm folded into the convolutions, and everything that does not
 //! depend on motion computed beforehand.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
@@ -9,7 +10,7 @@ use super::bytes::{interleave, to_bytes};
 use super::finish::Finish;
 use super::in_bytes::{InBytes, PersonInBytes};
 use super::sharpen::{amount, sharpen};
-use super::{ImageDecoder, StageConv};
+use super::{ImageDecoder, Stage, StageConv};
 use crate::identity_encoder::{COLOURS, IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
 use crate::ops::{self, Conv2dOptions, ConvTranspose2dOptions};
 
@@ -49,6 +50,15 @@ struct PreparedStage {
     finish: Finish,
 }
 
+/// What a stage makes of the identity, with BatchNorm.
+#[derive(Debug)]
+pub(super) struct Share {
+    /// `None` where the stage reads nothing of it.
+    weight: Option<Tensor>,
+    /// (C)
+    bias: Tensor,
+}
+
 #[derive(Debug, Clone)]
 enum Kind {
     Same(Conv2dOptions),
@@ -56,32 +66,33 @@ enum Kind {
 }
 
 impl ImageDecoder {
-    /// Makes ready for one person. Images are sharpened by what brings the image of `shown`, the motion in the person's
-    /// picture, to the share of that picture's sharpness that the configuration asks for; without `shown`, not at all.
+    /// Makes ready for one person, whose images are not sharpened yet.
     ///
     /// # Shapes
     /// - `identity`: of a batch of 1
-    /// - `shown`: (1, motion width)
     ///
     /// # Errors
     /// A batch other than 1.
-    pub fn prepare(&self, identity: &Identity, shown: Option<&Tensor>) -> Result<PreparedIdentity> {
+    pub fn prepare(&self, identity: &Identity) -> Result<PreparedIdentity> {
         if identity.vector.dim(0)? != 1 {
             candle_core::bail!("prepare takes one identity, not {}", identity.vector.dim(0)?);
         }
         let vector = identity.vector.detach();
-        let constants = (0..self.stages.len()).map(|i| self.constant(i, identity)).collect::<Result<Vec<_>>>()?;
+        let constants = |shares: &[Share]| {
+            let constants = shares.iter().enumerate().map(|(i, share)| self.constant(i, share, identity));
+            constants.collect::<Result<Vec<_>>>()
+        };
         let path = match self.in_bytes()? {
-            Some(nets) => Path::InBytes(nets.clone(), nets.person(&vector, &constants)?),
+            Some(nets) => Path::InBytes(nets.clone(), nets.person(&vector, &constants(&nets.shares)?)?),
             None => {
-                let stages = constants.into_iter().enumerate().map(|(i, constant)| {
+                let stages = constants(&self.shares()?)?.into_iter().enumerate().map(|(i, constant)| {
                     let stage = &self.stages[i];
                     let kind = match &stage.conv {
                         StageConv::Same(conv) => Kind::Same(conv.options.clone()),
                         StageConv::Doubling(conv) => Kind::Doubling(conv.options.clone()),
                     };
                     let finish = Finish { relu: stage.norm.is_some(), shuffle: stage.shuffle };
-                    Ok(PreparedStage { weight: self.folded_weight(i)?, kind, constant, finish })
+                    Ok(PreparedStage { weight: self.folded_weight(i, 0..stage.inputs)?, kind, constant, finish })
                 });
                 let stages = stages.collect::<Result<_>>()?;
                 let [weight, bias] = self.identity_weight()?;
@@ -89,12 +100,22 @@ impl ImageDecoder {
                 Path::Stages { input_weight: self.motion_weight()?, input_bias, stages }
             }
         };
-        let mut prepared = PreparedIdentity { path, sharpen: 0. };
-        if let Some(shown) = shown.filter(|_| self.sharpness > 0.) {
-            let image = self.decode(shown, &prepared)?.squeeze(0)?;
+        Ok(PreparedIdentity { path, sharpen: 0. })
+    }
+
+    /// Has images sharpened by what brings the image of `shown`, the motion in the person's picture, to the share of that
+    /// picture's sharpness that the configuration asks for.
+    ///
+    /// # Shapes
+    /// - `identity`: the one that was prepared
+    /// - `shown`: (1, motion width)
+    pub fn sharpen(&self, prepared: &mut PreparedIdentity, identity: &Identity, shown: &Tensor) -> Result<()> {
+        prepared.sharpen = 0.;
+        if self.sharpness > 0. {
+            let image = self.decode(shown, prepared)?.squeeze(0)?;
             prepared.sharpen = amount(&image, &identity.image.squeeze(0)?, self.sharpness)?;
         }
-        Ok(prepared)
+        Ok(())
     }
 
     /// What of the input is the identity's, (first map, identity's width) and (first map).
@@ -114,30 +135,51 @@ impl ImageDecoder {
     }
 
     /// What stage `i` adds: bias, the identity's share and BatchNorm's shift, (1, C, H, W).
-    fn constant(&self, i: usize, identity: &Identity) -> Result<Tensor> {
-        let stage = &self.stages[i];
+    fn constant(&self, i: usize, share: &Share, identity: &Identity) -> Result<Tensor> {
         let map = self.identity_input(i, identity)?.map(|map| map.detach());
-        let constant = match stage.conv.of_identity(map.as_ref(), stage.inputs)? {
-            Some(constant) => constant.detach(),
-            // Only the plain convolutions of the published stack read nothing of the identity: they are of full size.
-            None => {
-                let bias = stage.conv.bias().detach().reshape((1, (), 1, 1))?;
-                bias.broadcast_as((1, bias.dim(1)?, IMAGE_HEIGHT, IMAGE_WIDTH))?
+        match (map, &share.weight, &self.stages[i].conv) {
+            (Some(map), Some(weight), StageConv::Same(conv)) => {
+                ops::conv2d(&map, weight, Some(&share.bias), &conv.options)
             }
-        };
-        let Some(norm) = &stage.norm else { return constant.contiguous() };
-        let (scale, shift) = norm.folded()?;
-        let per_channel = |xs: &Tensor| xs.reshape((1, (), 1, 1));
-        constant.broadcast_mul(&per_channel(&scale)?)?.broadcast_add(&per_channel(&shift)?)?.contiguous()
+            (Some(map), Some(weight), StageConv::Doubling(conv)) => {
+                ops::conv_transpose2d(&map, weight, Some(&share.bias), &conv.options)
+            }
+            // Only the plain convolutions of the published stack read nothing of the identity: they are of full size.
+            _ => {
+                let bias = share.bias.reshape((1, (), 1, 1))?;
+                bias.broadcast_as((1, bias.dim(1)?, IMAGE_HEIGHT, IMAGE_WIDTH))?.contiguous()
+            }
+        }
     }
 
-    /// The weight of stage `i` for its input, times BatchNorm's scale.
-    fn folded_weight(&self, i: usize) -> Result<Tensor> {
+    /// What each stage makes of the identity.
+    fn shares(&self) -> Result<Vec<Share>> {
+        let share = |(i, stage): (usize, &Stage)| {
+            let inputs = match &stage.conv {
+                StageConv::Same(conv) => conv.weight.dim(1)?,
+                StageConv::Doubling(conv) => conv.weight.dim(0)?,
+            };
+            let weight = (inputs > stage.inputs).then(|| self.folded_weight(i, stage.inputs..inputs)).transpose()?;
+            let bias = stage.conv.bias().detach();
+            let bias = match &stage.norm {
+                Some(norm) => {
+                    let (scale, shift) = norm.folded()?;
+                    ((bias * scale)? + shift)?
+                }
+                None => bias,
+            };
+            Ok(Share { weight, bias })
+        };
+        self.stages.iter().enumerate().map(share).collect()
+    }
+
+    /// The weight of stage `i` for some of its inputs, times BatchNorm's scale.
+    fn folded_weight(&self, i: usize, inputs: Range<usize>) -> Result<Tensor> {
         let stage = &self.stages[i];
         // The output channels are the first axis of a convolution's weight and the second of a transposed one's.
         let (weight, outputs) = match &stage.conv {
-            StageConv::Same(conv) => (conv.weight.narrow(1, 0, stage.inputs)?, 0),
-            StageConv::Doubling(conv) => (conv.weight.narrow(0, 0, stage.inputs)?, 1),
+            StageConv::Same(conv) => (conv.weight.narrow(1, inputs.start, inputs.len())?, 0),
+            StageConv::Doubling(conv) => (conv.weight.narrow(0, inputs.start, inputs.len())?, 1),
         };
         let weight = weight.detach();
         let Some(norm) = &stage.norm else { return weight.contiguous() };
@@ -164,9 +206,11 @@ impl ImageDecoder {
         if !sub_pixel || weights.chain([&self.input.weight]).any(Tensor::track_op) {
             return Ok(None);
         }
-        let stages = (0..self.stages.len()).map(|i| self.folded_weight(i)).collect::<Result<Vec<_>>>()?;
+        let stages = self.stages.iter().enumerate().map(|(i, stage)| self.folded_weight(i, 0..stage.inputs));
+        let stages = stages.collect::<Result<Vec<_>>>()?;
         let [weight, bias] = self.identity_weight()?;
-        let nets = InBytes::new([&weight, &bias], &self.motion_weight()?, &stages, self.base)?.map(Arc::new);
+        let nets = InBytes::new([&weight, &bias], &self.motion_weight()?, &stages, self.shares()?, self.base)?;
+        let nets = nets.map(Arc::new);
         Ok(self.in_bytes.get_or_init(|| nets).clone())
     }
 
@@ -260,7 +304,8 @@ mod tests {
         let shown = motion.narrow(0, 0, 1).unwrap();
         let [(expected, _), (images, bytes)] = [learning, learnt].map(|model| {
             let identity = model.identity.forward(&person, &Mode::Eval).unwrap();
-            let prepared = model.image.prepare(&identity, Some(&shown)).unwrap();
+            let mut prepared = model.image.prepare(&identity).unwrap();
+            model.image.sharpen(&mut prepared, &identity, &shown).unwrap();
             assert!(prepared.sharpen > 0.);
             (model.image.decode(&motion, &prepared).unwrap(), model.image.draw(&motion, &prepared).unwrap())
         });

@@ -121,9 +121,9 @@ fn prepared_identity_gives_the_images_of_forward() {
         let owner = owner.zeros_like().unwrap();
         let expected = model.image.forward(&motion, &owner, &one, &Mode::Eval).unwrap();
         // More images than pass the stages together.
-        let decoded = model.image.decode(&motion, &model.image.prepare(&one, None).unwrap()).unwrap();
+        let decoded = model.image.decode(&motion, &model.image.prepare(&one).unwrap()).unwrap();
         assert!(difference(&decoded, &expected) < 1e-4, "{name}: {}", difference(&decoded, &expected));
-        assert!(model.image.prepare(&both, None).is_err());
+        assert!(model.image.prepare(&both).is_err());
         let spread = expected.max_all().unwrap().to_scalar::<f32>().unwrap()
             - expected.min_all().unwrap().to_scalar::<f32>().unwrap();
         assert!(spread > 0.05, "{name}: the images are flat");

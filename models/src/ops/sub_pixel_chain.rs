@@ -99,10 +99,8 @@ impl SubPixelChain {
             Some((last, others)) if others.len() == self.links.len() => (last, others),
             _ => bail!("{} constants for {} sub-pixel convolutions", constants.len(), self.links.len() + 1),
         };
-        let mut laid_out = self.links.iter().zip(others).map(|(link, constant)| link.lay_out(constant));
-        let mut laid_out = laid_out.by_ref().collect::<Result<Vec<_>>>()?;
-        laid_out.push(self.last.lay_out(last)?);
-        Ok(SubPixelConstants(laid_out))
+        let of_links = self.links.iter().zip(others).map(|(link, constant)| link.lay_out(constant));
+        Ok(SubPixelConstants(of_links.chain([self.last.lay_out(last)]).collect::<Result<_>>()?))
     }
 
     /// What `develop` makes of each image, `len` elements, one after the other: it is given the image as planes (O, 2^n H,
@@ -153,17 +151,15 @@ impl SubPixelChain {
 
     fn image(&self, xs: &[f32], constants: &SubPixelConstants, memory: &mut Memory) {
         let Memory { maps, sums, numbers, planes } = memory;
-        let of_last = |i: usize| i == self.links.len();
-        let channels = self.first[2];
-        match of_last(0) {
-            true => relu_apart(xs, channels, numbers),
-            false => relu(xs, numbers),
+        let last = self.links.len();
+        match last {
+            0 => relu_apart(xs, self.first[2], numbers),
+            _ => relu(xs, numbers),
         }
         for (i, (link, constant)) in self.links.iter().zip(&constants.0).enumerate() {
-            link.convolve(numbers, &mut maps[i], constant, sums, of_last(i + 1));
+            link.convolve(numbers, &mut maps[i], constant, sums, i + 1 == last);
         }
-        let i = self.links.len();
-        self.last.convolve(numbers, &mut maps[i], &constants.0[i], sums, planes);
+        self.last.convolve(numbers, &mut maps[last], &constants.0[last], sums, planes);
     }
 }
 

@@ -164,7 +164,7 @@ impl ReferenceModel {
     /// - `image`: (1, 3, 80, 160) in 0..1
     pub fn film(&self, symbols: &Tensor, image: &Tensor, length: FilmLength) -> Result<Film> {
         let identity = self.identity.forward(image, &Mode::Eval)?;
-        let prepared = self.image.prepare(&identity, None)?;
+        let prepared = self.image.prepare(&identity)?;
         let mask = Tensor::ones((1, symbols.dim(1)?), candle_core::DType::F32, image.device())?;
         let mut decoding = self.start(symbols, &mask, &identity, &Mode::Eval)?;
         let (mut images, mut attention): (Vec<Tensor>, Vec<Tensor>) = (Vec::new(), Vec::new());

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use super::dual_lip::DualLipConfig;
 use super::{FilmLength, ReferenceConfig, ReferenceModel, SystemConfig};
 use crate::checks::{bits, check_gradients, difference, ids, noise};
 use crate::config::{from_toml, preset, preset_text, to_toml};
@@ -97,9 +98,23 @@ fn light_sizes_are_those_of_the_lips() {
     }
 }
 
+/// What is compared with lips-light differs from it in how motion is made alone.
+#[test]
+fn tacotron_sizes_stand_before_the_light_image_decoder() {
+    let [cfg, light, paper] =
+        ["dual-lip-tacotron", "dual-lip-light", "dual-lip-paper"].map(|name| preset::<ReferenceConfig>(name).unwrap());
+    assert_eq!((&cfg.identity, &cfg.previous, &cfg.image), (&light.identity, &light.previous, &light.image));
+    let (SystemConfig::DualLip(ours), SystemConfig::DualLip(light), SystemConfig::DualLip(paper)) =
+        (cfg.system, light.system, paper.system)
+    else {
+        panic!("these are DualLip");
+    };
+    assert_eq!(ours, DualLipConfig { vocab: light.vocab, motion: light.motion, dropout: light.dropout, ..paper });
+}
+
 #[test]
 fn presets_survive_being_written_and_refuse_unknown_keys() {
-    for name in LIGHT.into_iter().chain(["dual-lip-paper", "transformer-t2l-paper"]) {
+    for name in LIGHT.into_iter().chain(["dual-lip-tacotron", "dual-lip-paper", "transformer-t2l-paper"]) {
         let cfg: ReferenceConfig = preset(name).unwrap();
         assert_eq!(from_toml::<ReferenceConfig>(&to_toml(&cfg).unwrap()).unwrap(), cfg);
         let wrong =
@@ -118,7 +133,7 @@ fn steps_equal_teacher_forcing_on_the_same_images() {
         let identity = model.identity.forward(&image, &Mode::Eval).unwrap();
         let before = Tensor::cat(&[&image, &film.images.narrow(0, 0, 5).unwrap()], 0).unwrap();
         let forced = model.forward(&text, &ones(1, 7), &identity, &before, &Mode::Eval).unwrap();
-        let prepared = model.image.prepare(&identity, None).unwrap();
+        let prepared = model.image.prepare(&identity).unwrap();
         let images = model.image.decode(&forced.motion.squeeze(0).unwrap(), &prepared).unwrap();
         assert!(difference(&images, &film.images) < 1e-5, "{name}: {}", difference(&images, &film.images));
         assert!(difference(&forced.attention.squeeze(0).unwrap(), &film.attention) < 1e-5, "{name}");

@@ -86,8 +86,8 @@ const LIPS_REFERENCE_EXAMPLES: &str = "Examples:
   paravox train lips-reference data/lips -o runs/dual-lip --minutes 60 --speakers s1
   paravox train lips-reference data/lips -o runs/t2l --preset transformer-t2l-light --minutes 60 --speakers s1
 
-Presets: dual-lip-light, dual-lip-paper, transformer-t2l-light, transformer-t2l-paper. They attend to the text and read no
-times; each video frame is made from the one before.";
+Presets: dual-lip-light, dual-lip-tacotron (its own parts in the sizes of Tacotron 2), dual-lip-paper, transformer-t2l-light,
+transformer-t2l-paper. They attend to the text and read no times; each video frame is made from the one before.";
 
 #[derive(Args)]
 struct VoiceArgs {

@@ -276,7 +276,7 @@ mod tests {
         }
         for [rows, columns, depth] in [[1, 1, 1], [16, 12, 3], [33, 13, 10], [80, 20, 54]] {
             let pieces: Vec<usize> = (0..depth).map(|i| i * 20 + i / 3).collect();
-            let width = (rows as usize).next_multiple_of(SIDE);
+            let width = usize::next_multiple_of(rows, SIDE);
             let bytes: Vec<u8> =
                 numbers(width * QUAD + pieces[depth - 1], 256, 5).into_iter().map(|x| x as u8).collect();
             let weights = numbers(columns * depth * QUAD, 1000, 6);

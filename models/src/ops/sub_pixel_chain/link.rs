@@ -167,16 +167,22 @@ simd! {
         dst: &mut [f32],
     ) {
         let [half, first, pixels] = place;
-        let outputs = sums.chunks_exact(colours).zip(constant.chunks_exact(colours)).enumerate();
-        // Of four outputs of a colour, two are in this line.
-        for (i, (sums, constant)) in outputs.filter(|(i, _)| i / 2 % 2 == half) {
-            let pixel = first + i / 4 * 2 + i % 2;
-            for (q, (sums, constant)) in sums.chunks(QUAD).zip(constant.chunks(QUAD)).enumerate() {
-                let mut quad = [0.0; QUAD];
-                for (quad, (sum, constant)) in quad.iter_mut().zip(sums.iter().zip(constant)) {
-                    *quad = (sum + constant).max(0.0);
+        let mut write = |q: usize, pixel: usize, quad: [f32; QUAD]| {
+            dst[(q * pixels + pixel) * QUAD..][..QUAD].copy_from_slice(&quad);
+        };
+        for x in 0..sums.len() / (4 * colours) {
+            for column in 0..2 {
+                let at = (4 * x + 2 * half + column) * colours;
+                let pixel = first + 2 * x + column;
+                let (sums, last_sums) = sums[at..][..colours].as_chunks::<QUAD>();
+                let (constant, last_constant) = constant[at..][..colours].as_chunks::<QUAD>();
+                for (q, (sums, constant)) in sums.iter().zip(constant).enumerate() {
+                    write(q, pixel, std::array::from_fn(|i| (sums[i] + constant[i]).max(0.0)));
                 }
-                dst[(q * pixels + pixel) * QUAD..][..QUAD].copy_from_slice(&quad);
+                if !last_sums.is_empty() {
+                    let sum = |i: usize| last_sums.get(i).zip(last_constant.get(i)).map_or(0.0, |(sum, add)| sum + add);
+                    write(sums.len(), pixel, std::array::from_fn(|i| sum(i).max(0.0)));
+                }
             }
         }
     }
