@@ -14,8 +14,9 @@ use super::{ImageDecoder, Stage, StageConv};
 use crate::identity_encoder::{COLOURS, IMAGE_HEIGHT, IMAGE_WIDTH, Identity};
 use crate::ops::{self, Conv2dOptions, ConvTranspose2dOptions};
 
-/// How many images pass through the stages together: their maps fit a CPU's cache.
-const IMAGES_AT_ONCE: usize = 16;
+/// How many images pass through the stages together on a CPU, whose cache their maps fit, and elsewhere, where starting the
+/// work takes longer than a few more images.
+const IMAGES_AT_ONCE: [usize; 2] = [16, 128];
 
 /// Numbers of an image.
 const IMAGE: usize = COLOURS * IMAGE_HEIGHT * IMAGE_WIDTH;
@@ -275,8 +276,9 @@ impl ImageDecoder {
 /// Motion in parts of [`IMAGES_AT_ONCE`].
 fn parts(motion: &Tensor) -> Result<Vec<Tensor>> {
     let images = motion.dim(0)?;
-    let part = |start: usize| motion.narrow(0, start, IMAGES_AT_ONCE.min(images - start));
-    (0..images).step_by(IMAGES_AT_ONCE).map(part).collect()
+    let at_once = IMAGES_AT_ONCE[usize::from(!ops::has_kernels(motion))];
+    let part = |start: usize| motion.narrow(0, start, at_once.min(images - start));
+    (0..images).step_by(at_once).map(part).collect()
 }
 
 #[cfg(test)]
@@ -300,7 +302,7 @@ mod tests {
         let learning = LipsModel::new(&cfg, params.builder()).unwrap();
         let learnt = LipsModel::new(&cfg, params.fixed()).unwrap();
         let person = ops::sigmoid(&noise((1, COLOURS, IMAGE_HEIGHT, IMAGE_WIDTH), 1)).unwrap();
-        let motion = noise((IMAGES_AT_ONCE + 3, cfg.motion.width), 2);
+        let motion = noise((IMAGES_AT_ONCE[0] + 3, cfg.motion.width), 2);
         let shown = motion.narrow(0, 0, 1).unwrap();
         let [(expected, _), (images, bytes)] = [learning, learnt].map(|model| {
             let identity = model.identity.forward(&person, &Mode::Eval).unwrap();
