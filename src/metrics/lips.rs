@@ -80,12 +80,16 @@ impl LipsNets {
         }
     }
 
-    /// When a clip says what by the durations that the lips predict; `None` where they predict none.
-    pub(crate) fn predicted_clock(&self, meta: &LipsMeta) -> Result<Option<Clock>> {
-        let Some(predictor) = &self.model.duration else { return Ok(None) };
+    /// The states of a clip's text, (1, S, D), and the text's mask, (1, S).
+    pub(crate) fn states(&self, meta: &LipsMeta) -> Result<[Tensor; 2]> {
         let (ids, mask) = self.read(meta)?.tensors(&self.device)?;
-        let states = self.encoder.forward(&ids, &mask, &Mode::Eval)?;
-        let durations = predicted_lengths(&predictor.forward(&states, &mask, None, &Mode::Eval)?)?;
+        Ok([self.encoder.forward(&ids, &mask, &Mode::Eval)?.detach(), mask])
+    }
+
+    /// When a clip says what by the durations that the lips predict; `None` where they predict none.
+    fn predicted_clock(&self, meta: &LipsMeta, [states, mask]: &[Tensor; 2]) -> Result<Option<Clock>> {
+        let Some(predictor) = &self.model.duration else { return Ok(None) };
+        let durations = predicted_lengths(&predictor.forward(states, mask, None, &Mode::Eval)?)?;
         let timeline = Timeline::from_mel_frames(&durations, HOP_LENGTH, 1.0)
             .map_err(|error| TrainError::Data(format!("{}/{}: {error}", meta.speaker, meta.clip)))?;
         let n_video_frames = ((timeline.total_s() * f64::from(meta.fps)).round() as usize).max(1);
@@ -94,30 +98,37 @@ impl LipsNets {
 
     /// A clip of a corpus from its symbols and first video frame, with its true durations or those that the lips predict.
     pub(crate) fn clip(&self, dataset: &LipsDataset, i: usize, predicted_durations: bool) -> Result<Generated> {
-        let meta = dataset.meta(i);
-        let clock = if predicted_durations { self.predicted_clock(meta)? } else { None };
-        let identity = &dataset.pixels(i)[..CROP_BYTES];
-        let crops = match &clock {
-            Some(clock) => self.generate(meta, clock, identity)?,
-            None => self.generate(meta, &self.clock(meta)?, identity)?,
-        };
-        // Of letters nobody knows the sounds.
-        Ok(Generated { crops, clock: clock.filter(|_| !self.config.letters) })
+        self.generate(dataset.meta(i), &dataset.pixels(i)[..CROP_BYTES], predicted_durations)
     }
 
-    /// The clip as the nets make it from its symbols, a clock and the identity that `identity` shows.
-    pub(crate) fn generate(&self, meta: &LipsMeta, clock: &Clock, identity: &[u8]) -> Result<Vec<u8>> {
-        let identity = self.model.identity.forward(&crops_to_tensor(&[identity], &self.device)?, &Mode::Eval)?;
-        let (fps, hz) = (f64::from(meta.fps), self.config.motion_hz);
-        let image = &self.model.image;
-        let (motion, prepared) = rayon::join(|| self.motion(meta, clock, &identity), || image.prepare(&identity));
+    /// A clip as the nets make it from its symbols, its durations or those that the lips predict, and the identity that
+    /// `identity` shows.
+    pub(crate) fn generate(&self, meta: &LipsMeta, identity: &[u8], predicted_durations: bool) -> Result<Generated> {
+        let LipsModel { identity: encoder, image, .. } = &self.model;
+        let identity = crops_to_tensor(&[identity], &self.device)?;
+        let text = || {
+            let states = self.states(meta)?;
+            let clock = if predicted_durations { self.predicted_clock(meta, &states)? } else { None };
+            Ok::<_, TrainError>((states, clock))
+        };
+        let (text, identity) = rayon::join(text, || encoder.forward(&identity, &Mode::Eval));
+        let ((states, predicted), identity) = (text?, identity?);
+        let clock = match &predicted {
+            Some(clock) => clock,
+            None => &self.clock(meta)?,
+        };
+        let (motion, prepared) =
+            rayon::join(|| self.motion(meta, clock, &states, &identity), || image.prepare(&identity));
         let ((motion, _), mut prepared) = (motion?, prepared?);
+        let (fps, hz) = (f64::from(meta.fps), self.config.motion_hz);
         let positions = (0..clock.n_video_frames).map(|k| motion_position(k, fps, hz));
         let (rows, shares): (Vec<u32>, Vec<f32>) = positions.map(|(row, share)| (row as u32, share)).unzip();
         let motion = motion_at(&motion, &rows, &shares)?;
         // The identity is the first video frame.
         image.sharpen(&mut prepared, &identity, &motion.narrow(0, 0, 1)?)?;
-        Ok(image.draw(&motion, &prepared)?)
+        let crops = image.draw(&motion, &prepared)?;
+        // Of letters nobody knows the sounds.
+        Ok(Generated { crops, clock: predicted.filter(|_| !self.config.letters) })
     }
 
     /// The motion of a clip on its grid, (1, T, D), and where in the clip its vectors lie.
@@ -125,19 +136,18 @@ impl LipsNets {
         &self,
         meta: &LipsMeta,
         Clock { timeline, n_video_frames }: &Clock,
+        [states, _]: &[Tensor; 2],
         identity: &Identity,
     ) -> Result<(Tensor, Vec<Place>)> {
         let places = motion_places(timeline, self.config.motion_hz, *n_video_frames, f64::from(meta.fps));
         let mut grid = GridBatch::default();
         grid.push(&places, places.len());
         let device = &self.device;
-        let (ids, mask) = self.read(meta)?.tensors(device)?;
         let (index, place) = grid.tensors(device)?;
         let visemes = if self.config.letters { vec![0; places.len()] } else { visemes(&meta.symbols, &places) };
         let visemes = Tensor::from_vec(visemes, (1, places.len()), device)?;
 
-        let states = self.encoder.forward(&ids, &mask, &Mode::Eval)?.detach();
-        let regulated = regulate(&states, &index)?;
+        let regulated = regulate(states, &index)?;
         let motion = self.model.motion.forward(&regulated, Some(&visemes), &place, &identity.vector, &Mode::Eval)?;
         Ok((motion.detach(), places))
     }

@@ -105,7 +105,7 @@ fn mean_motion(nets: &LipsNets, dataset: &LipsDataset) -> Result<Tensor> {
         }
         let first = crops_to_tensor(&[&dataset.pixels(i)[..CROP_BYTES]], &nets.device)?;
         let identity = nets.model.identity.forward(&first, &Mode::Eval)?;
-        let (motion, places) = nets.motion(meta, &Clock::of(meta)?, &identity)?;
+        let (motion, places) = nets.motion(meta, &Clock::of(meta)?, &nets.states(meta)?, &identity)?;
         let is_sound = |place: &crate::timeline::Place| !meta.symbols[place.symbol].phoneme.is_pause();
         let sound = (0u32..).zip(&places).filter(|(_, place)| is_sound(place)).map(|(j, _)| j);
         let sound = Tensor::from_iter(sound, &nets.device)?;
