@@ -31,19 +31,19 @@ impl InBytes {
     /// `None` where no vectors multiply bytes.
     ///
     /// # Shapes
-    /// - `identity`: (first map, identity's width) and (first map)
+    /// - `weight`, `bias`: the identity's, (first map, identity's width) and (first map)
     /// - `motion`: (first map, motion width)
     /// - `stages`: weights of the convolutions
     pub(super) fn new(
-        identity: [&Tensor; 2],
+        (weight, bias): (Tensor, Option<Tensor>),
         motion: &Tensor,
         stages: &[Tensor],
         shares: Vec<Share>,
         base: [usize; 3],
     ) -> Result<Option<Self>> {
         let Some(chain) = SubPixelChain::new(stages, [base[1], base[2]])? else { return Ok(None) };
-        let bias = pixels_first(&identity[1].unsqueeze(1)?, base)?.flatten_all()?;
-        let identity = FixedLinear::new(&pixels_first(identity[0], base)?, Some(&bias))?;
+        let bias = bias.map(|bias| pixels_first(&bias.unsqueeze(1)?, base)?.flatten_all()).transpose()?;
+        let identity = FixedLinear::new(&pixels_first(&weight, base)?, bias.as_ref())?;
         let motion = FixedLinear::new(&pixels_first(motion, base)?, None)?;
         Ok(identity.zip(motion).map(|(identity, motion)| Self { inputs: [identity, motion], chain, shares, base }))
     }

@@ -96,8 +96,8 @@ impl ImageDecoder {
                     Ok(PreparedStage { weight: self.folded_weight(i, 0..stage.inputs)?, kind, constant, finish })
                 });
                 let stages = stages.collect::<Result<_>>()?;
-                let [weight, bias] = self.identity_weight()?;
-                let input_bias = ops::linear(&vector, &weight, Some(&bias))?.squeeze(0)?;
+                let (weight, bias) = self.identity_weight()?;
+                let input_bias = ops::linear(&vector, &weight, bias.as_ref())?.squeeze(0)?;
                 Path::Stages { input_weight: self.motion_weight()?, input_bias, stages }
             }
         };
@@ -119,14 +119,10 @@ impl ImageDecoder {
         Ok(())
     }
 
-    /// What of the input is the identity's, (first map, identity's width) and (first map).
-    fn identity_weight(&self) -> Result<[Tensor; 2]> {
+    /// What of the input is the identity's: (first map, identity's width), and the bias, (first map).
+    fn identity_weight(&self) -> Result<(Tensor, Option<Tensor>)> {
         let weight = self.input.weight.detach().narrow(1, 0, self.identity_width)?.contiguous()?;
-        let bias = match &self.input.bias {
-            Some(bias) => bias.detach(),
-            None => weight.narrow(1, 0, 1)?.squeeze(1)?.zeros_like()?,
-        };
-        Ok([weight, bias])
+        Ok((weight, self.input.bias.as_ref().map(Tensor::detach)))
     }
 
     /// What of the input is motion's: (first map, motion width).
@@ -209,8 +205,7 @@ impl ImageDecoder {
         }
         let stages = self.stages.iter().enumerate().map(|(i, stage)| self.folded_weight(i, 0..stage.inputs));
         let stages = stages.collect::<Result<Vec<_>>>()?;
-        let [weight, bias] = self.identity_weight()?;
-        let nets = InBytes::new([&weight, &bias], &self.motion_weight()?, &stages, self.shares()?, self.base)?;
+        let nets = InBytes::new(self.identity_weight()?, &self.motion_weight()?, &stages, self.shares()?, self.base)?;
         let nets = nets.map(Arc::new);
         Ok(self.in_bytes.get_or_init(|| nets).clone())
     }

@@ -163,6 +163,14 @@ impl SubPixelChain {
     }
 }
 
+/// Refuses a constant that is not (1, 4 colours, H, W).
+fn check_constant(constant: &Tensor, colours: usize, [height, width]: [usize; 2]) -> Result<()> {
+    if constant.dims() != [1, 4 * colours, height, width] {
+        bail!("a constant of {:?} does not fit maps of {:?}", constant.shape(), [height, width]);
+    }
+    Ok(())
+}
+
 impl std::fmt::Debug for SubPixelChain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SubPixelChain({} from {:?})", self.links.len() + 1, self.first)

@@ -3,8 +3,9 @@
 //! It has few outputs, so that vectors hold pixels, not outputs: its map has each quad of channels apart, pixels in lines. Its
 //! numbers become two bytes each, or a mouth that rests would be seen to shimmer.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 
+use super::check_constant;
 use crate::ops::cpu::simd;
 use crate::ops::gemm::bytes::{self, FewColumns, Left, QUAD};
 
@@ -78,10 +79,7 @@ impl Last {
 
     /// (1, outputs, H, W) as (H, outputs, W).
     pub(super) fn lay_out(&self, constant: &Tensor) -> Result<Vec<f32>> {
-        let [height, width] = self.size;
-        if constant.dims() != [1, 4 * self.colours, height, width] {
-            bail!("a constant of {:?} does not fit maps of {:?}", constant.shape(), self.size);
-        }
+        check_constant(constant, self.colours, self.size)?;
         constant.squeeze(0)?.transpose(0, 1)?.flatten_all()?.to_vec1()
     }
 

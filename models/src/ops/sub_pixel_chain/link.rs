@@ -4,8 +4,9 @@
 //! the piece of the next pixel begins one pixel further, so that the rows of the left matrix overlap. Its numbers become bytes,
 //! from 0 to the largest of the map.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Result, Tensor};
 
+use super::check_constant;
 use crate::ops::cpu::simd;
 use crate::ops::gemm::bytes::{self, Left, QUAD, Right};
 
@@ -78,13 +79,9 @@ impl Link {
 
     /// (1, outputs, H, W) as (H, W, outputs).
     pub(super) fn lay_out(&self, constant: &Tensor) -> Result<Vec<f32>> {
-        let [height, width] = self.size;
-        let outputs = 4 * self.colours;
-        if constant.dims() != [1, outputs, height, width] {
-            bail!("a constant of {:?} does not fit maps of {:?}", constant.shape(), self.size);
-        }
+        check_constant(constant, self.colours, self.size)?;
         let planes = constant.flatten_all()?.to_vec1::<f32>()?;
-        let pixels = height * width;
+        let (pixels, outputs) = (self.size[0] * self.size[1], 4 * self.colours);
         let places = (0..pixels).flat_map(|p| (0..outputs).map(move |o| (p, o)));
         Ok(places.map(|(p, o)| planes[channel(o, self.colours) * pixels + p]).collect())
     }
